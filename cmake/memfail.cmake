@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# What every target of this project is compiled with.
+
+add_library(memfail_flags INTERFACE)
+target_include_directories(memfail_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(memfail_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wcast-align
+  -Wnon-virtual-dtor -Wundef -fvisibility=hidden -fno-strict-aliasing)
+if(MEMFAIL_SANITIZE)
+  # vptr checks need RTTI, which the plain parts do without.
+  target_compile_options(memfail_flags INTERFACE
+    -fsanitize=${MEMFAIL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(memfail_flags INTERFACE -fsanitize=${MEMFAIL_SANITIZE})
+  if(MEMFAIL_SANITIZE MATCHES undefined)
+    target_compile_options(memfail_flags INTERFACE -fno-sanitize=vptr)
+  endif()
+endif()
+
+# shm/, sidecar/decision/ and vmm_shim/ also run inside a VMM: no exceptions,
+# no RTTI, nothing that would pull the C++ run-time library in.
+add_library(memfail_plain_flags INTERFACE)
+target_link_libraries(memfail_plain_flags INTERFACE memfail_flags)
+target_compile_options(memfail_plain_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti -fno-threadsafe-statics>)
+
+# memfail_add_test(NAME shm_line_test SOURCES … LIBRARIES … [LABELS …] [TIMEOUT s])
+# Every test is a GoogleTest program; one ctest entry a program.
+function(memfail_add_test)
+  cmake_parse_arguments(T "" "NAME;TIMEOUT" "SOURCES;LIBRARIES;LABELS;ARGS" ${ARGN})
+  add_executable(${T_NAME} ${T_SOURCES})
+  target_link_libraries(${T_NAME} PRIVATE memfail_flags ${T_LIBRARIES} GTest::gtest GTest::gmock GTest::gtest_main)
+  add_test(NAME ${T_NAME} COMMAND ${T_NAME} ${T_ARGS})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 120)
+  endif()
+  set_tests_properties(${T_NAME} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}")
+endfunction()
