@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "shm/reply_wait.h"
+
+#include <linux/futex.h>
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <climits>
+
+#include "shm/fence.h"
+#include "shm/raw_syscall.h"
+
+namespace memfail::shm {
+namespace {
+
+constexpr std::uint64_t kNsPerMs = 1'000'000;
+constexpr long kTimedOut = -110;  // -ETIMEDOUT
+
+std::atomic_ref<std::uint32_t> flag(std::uint32_t* at) {
+  return std::atomic_ref<std::uint32_t>(*at);
+}
+
+std::uint32_t* futex_of(std::byte* reply_line) {
+  return reinterpret_cast<std::uint32_t*>(reply_line);  // low half, little-endian
+}
+
+// FUTEX_WAIT, shared, relative: the form that VMMs' own filters already allow.
+long futex_wait(std::uint32_t* at, std::uint32_t seen, std::uint64_t ns) {
+  const timespec limit{static_cast<time_t>(ns / (1000 * kNsPerMs)),
+                       static_cast<long>(ns % (1000 * kNsPerMs))};
+  return raw_syscall(SYS_futex, as_argument(at), FUTEX_WAIT, seen, as_argument(&limit));
+}
+
+void futex_wake(std::uint32_t* at) {
+  raw_syscall(SYS_futex, as_argument(at), FUTEX_WAKE, INT_MAX);
+}
+
+// Follows the reply word. It goes odd, then even, once for this incident: any
+// other two moves are a lie.
+class WordWatch {
+ public:
+  explicit WordWatch(std::uint64_t n) : n_(n) {}
+  bool is_lie(std::uint64_t word) {
+    if (word == last_ || word == writing_word(n_)) return false;
+    const bool first_look = !seen_;
+    seen_ = true;
+    last_ = word;
+    return !first_look && ++moves_ >= 2;
+  }
+
+ private:
+  std::uint64_t n_;
+  std::uint64_t last_ = 0;
+  bool seen_ = false;
+  int moves_ = 0;
+};
+
+}  // namespace
+
+std::uint64_t monotonic_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1000 * kNsPerMs +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+bool ring(const ReplyView& reply, int kick_fd) {
+  full_fence();
+  if (kick_fd < 0 || flag(reply.sleeping()).load(std::memory_order_relaxed) == 0) return false;
+  const std::uint64_t one = 1;
+  raw_syscall(SYS_write, kick_fd, as_argument(&one), sizeof one);
+  return true;
+}
+
+WaitResult wait_for_reply(const WaitContext& context, const Claim& claim, WaitCounts& counts) {
+  std::byte* const line = context.reply->line(claim.id);
+  auto waiter = flag(context.request->waiter(claim.id));
+  auto up = flag(const_cast<std::uint32_t*>(context.session_up));
+  WordWatch watch(claim.n);
+  bool slice_ended = false;
+  WaitResult result = WaitResult::kTimeout;
+  waiter.store(1, std::memory_order_relaxed);
+  while (true) {
+    full_fence();
+    const std::uint64_t word = load_word(line, wire::kWordOffset);
+    if (word == committed_word(claim.n)) {
+      counts.found_by_slice += slice_ended ? 1 : 0;
+      result = WaitResult::kReplied;
+      break;
+    }
+    if (watch.is_lie(word)) {
+      result = WaitResult::kLying;
+      break;
+    }
+    if (up.load(std::memory_order_acquire) == 0) {
+      result = WaitResult::kSessionDown;
+      break;
+    }
+    const std::uint64_t now = monotonic_ns();
+    if (now >= context.until_ns) break;
+    if (slice_ended) ring(*context.reply, context.kick_fd);
+    ++counts.waits;
+    const std::uint64_t ns = std::min(context.until_ns - now, kSliceMs * kNsPerMs);
+    slice_ended = futex_wait(futex_of(line), static_cast<std::uint32_t>(word), ns) == kTimedOut;
+  }
+  waiter.store(0, std::memory_order_relaxed);
+  return result;
+}
+
+void wake_waiter(const RequestView& request, const ReplyView& reply, CellId id) {
+  full_fence();
+  if (flag(request.waiter(id)).load(std::memory_order_relaxed) != 0) {
+    futex_wake(futex_of(reply.line(id)));
+  }
+}
+
+void wake_all(const RequestView& request, const ReplyView& reply) {
+  full_fence();
+  const Geometry& geometry = request.geometry();
+  for (std::uint32_t lane = 0; lane < geometry.lanes(); ++lane) {
+    for (std::uint32_t cell = 0; cell < geometry.cells(lane); ++cell) {
+      const CellId id{lane, cell};
+      if (flag(request.waiter(id)).load(std::memory_order_relaxed) != 0) {
+        futex_wake(futex_of(reply.line(id)));
+      }
+    }
+  }
+}
+
+}  // namespace memfail::shm
