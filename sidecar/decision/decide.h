@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The single entry to a decision. Pure and reentrant; safe in any thread.
+//
+// Order: what is no hardware error has no verdict; then the rules that hold
+// under every policy; then the policy.
+#pragma once
+
+#include "sidecar/decision/input.h"
+
+namespace memfail::decision {
+
+enum class Policy : std::uint8_t {
+  kQemu,  // as QEMU 9.1
+};
+
+// Verdict `none`: not a hardware error, there is nothing to decide.
+Decision decide(Policy policy, const Input& input);
+
+// What one other vCPU of the guest gets after an injection, from its own
+// snapshot: inject (record set), reset, or ignore with the reason it is skipped.
+Decision decide_sibling(wire::SiblingRule rule, const GuestProfile& guest,
+                        const wire::SnapshotLine& snapshot);
+
+// Whether the decision waits for the vCPU's snapshot. An access that cannot be
+// resumed, outside the KVM_RUN bracket, never comes to the point where one is
+// taken; an emulated access is decided without.
+bool needs_snapshot(wire::ReportKind kind, wire::ThreadKind thread, Severity severity);
+
+}  // namespace memfail::decision
