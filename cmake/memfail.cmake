@@ -1,6 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # What every target of this project is compiled with.
 
+find_program(MEMFAIL_CCACHE ccache)
+foreach(language C CXX)
+  if(MEMFAIL_CCACHE AND NOT CMAKE_${language}_COMPILER_LAUNCHER)
+    set(CMAKE_${language}_COMPILER_LAUNCHER ${MEMFAIL_CCACHE})
+  endif()
+endforeach()
+if(MEMFAIL_FUZZ AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  message(FATAL_ERROR "MEMFAIL_FUZZ needs clang; use the preset: cmake --preset fuzz")
+endif()
+
 add_library(memfail_flags INTERFACE)
 target_include_directories(memfail_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(memfail_flags INTERFACE
@@ -13,6 +23,11 @@ if(MEMFAIL_SANITIZE)
   target_link_options(memfail_flags INTERFACE -fsanitize=${MEMFAIL_SANITIZE})
   if(MEMFAIL_SANITIZE MATCHES undefined)
     target_compile_options(memfail_flags INTERFACE -fno-sanitize=vptr)
+  endif()
+  if(MEMFAIL_SANITIZE MATCHES thread AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC warns that TSan does not model fences. Ours order words of two
+    # processes, which TSan cannot see anyway.
+    target_compile_options(memfail_flags INTERFACE -Wno-tsan)
   endif()
 endif()
 
