@@ -13,8 +13,7 @@ constexpr std::array<const char*, 8> kLimitTexts{
     "?",
     "not a multiple of the limit",
     "the range wraps around; the limit is the largest size there",
-    "guest physical ranges of one address space overlap; the limit is where the other begins "
-    "or ends",
+    "overlaps another in guest addresses; the limit is where that one ends",
     "too many",
     "the slot number is in use; the limit is the number of regions it may name",
     "not a power of two from 4096 up to the limit",
