@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Does this machine have real memory failures? One line a check, and exit 0
+// only if every check holds. Runs inside the lab (jobs/smoke), as root.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum { kPage = 4096, kHugePage = 2 << 20 };
+
+static volatile siginfo_t last;
+static volatile sig_atomic_t signals;
+static sigjmp_buf resume;
+static volatile sig_atomic_t jump_out;
+static int failures;
+
+static void on_sigbus(int number, siginfo_t *info, void *context) {
+  (void)number;
+  (void)context;
+  last = *info;
+  ++signals;
+  // An AR returned from would only fault again.
+  if (jump_out) siglongjmp(resume, 1);
+}
+
+static void check(bool ok, const char *what, const char *seen) {
+  printf("%-4s %s: %s\n", ok ? "ok" : "FAIL", what, seen);
+  fflush(stdout);
+  if (!ok) ++failures;
+}
+
+// The last SIGBUS against what it must have been.
+static void check_signal(const char *what, int code, const void *address, int lsb) {
+  char seen[200];
+  snprintf(seen, sizeof seen, "%d signal(s), si_code %d, si_addr %p, lsb %d (expected si_code %d, %p, %d)",
+           (int)signals, last.si_code, last.si_addr, last.si_addr_lsb, code, address, lsb);
+  check(signals == 1 && last.si_code == code && last.si_addr == address && last.si_addr_lsb == lsb,
+        what, seen);
+  signals = 0;
+}
+
+static void set_policy(unsigned long policy) {
+  if (prctl(PR_MCE_KILL, PR_MCE_KILL_SET, policy, 0, 0) != 0) check(false, "PR_MCE_KILL", strerror(errno));
+}
+
+static char *map(size_t size, int flags) {
+  char *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  if (at == MAP_FAILED) {
+    check(false, "mmap", strerror(errno));
+    return NULL;
+  }
+  memset(at, 0x5a, size);
+  return at;
+}
+
+static bool poison(const char *what, char *at, size_t size) {
+  bool ok = madvise(at, size, MADV_HWPOISON) == 0;
+  check(ok, what, ok ? "the kernel took it" : strerror(errno));
+  return ok;
+}
+
+static bool load_faults(const char *at) {
+  jump_out = 1;
+  bool faulted = sigsetjmp(resume, 1) != 0;
+  if (!faulted) (void)*(const volatile char *)at;
+  jump_out = 0;
+  return faulted;
+}
+
+// Early kill: told at once (AO), and told again on touching (AR).
+static void check_early(void) {
+  char *at = map(kPage, 0);
+  if (!at) return;
+  set_policy(PR_MCE_KILL_EARLY);
+  if (!poison("MADV_HWPOISON, anonymous page, early kill", at, kPage)) return;
+  check_signal("  action optional, at once", BUS_MCEERR_AO, at, 12);
+  check(load_faults(at), "  a load of the page", "faults");
+  check_signal("  action required, on touching", BUS_MCEERR_AR, at, 12);
+  check(madvise(at, kPage, MADV_DONTNEED) == 0 && !load_faults(at), "  MADV_DONTNEED", "a clean page again");
+  munmap(at, kPage);
+}
+
+// Late kill: nothing until the page is touched.
+static void check_late(void) {
+  char *at = map(kPage, 0);
+  if (!at) return;
+  set_policy(PR_MCE_KILL_LATE);
+  if (!poison("MADV_HWPOISON, anonymous page, late kill", at, kPage)) return;
+  check(signals == 0, "  before touching", "no signal");
+  check(load_faults(at), "  a load of the page", "faults");
+  check_signal("  action required, on touching", BUS_MCEERR_AR, at, 12);
+  munmap(at, kPage);
+}
+
+static void check_huge(void) {
+  char *at = map(kHugePage, MAP_HUGETLB);
+  if (!at) return;
+  set_policy(PR_MCE_KILL_EARLY);
+  if (!poison("MADV_HWPOISON, 2 MiB hugetlb page, early kill", at, kHugePage)) return;
+  check_signal("  action optional, the whole page", BUS_MCEERR_AO, at, 21);
+  munmap(at, kHugePage);
+}
+
+static void check_kvm(void) {
+  char seen[120];
+  int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+  if (kvm < 0) {
+    check(false, "/dev/kvm", strerror(errno));
+    return;
+  }
+  int banks = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_MCE);
+  uint64_t supported = 0;
+  int got = ioctl(kvm, KVM_X86_GET_MCE_CAP_SUPPORTED, &supported);
+  snprintf(seen, sizeof seen, "%d banks, MCG_CAP supported %#llx", banks, (unsigned long long)supported);
+  check(banks > 9 && got == 0, "KVM_CAP_MCE", seen);
+
+  int vm = ioctl(kvm, KVM_CREATE_VM, 0);
+  int vcpu = vm < 0 ? -1 : ioctl(vm, KVM_CREATE_VCPU, 0);
+  uint64_t capability = (supported & ~UINT64_C(0xff)) | 10;
+  int set_up = vcpu < 0 ? -1 : ioctl(vcpu, KVM_X86_SETUP_MCE, &capability);
+  snprintf(seen, sizeof seen, "a vCPU with MCG_CAP %#llx%s%s", (unsigned long long)capability,
+           set_up == 0 ? "" : ": ", set_up == 0 ? "" : strerror(errno));
+  check(set_up == 0, "KVM_X86_SETUP_MCE", seen);
+  close(vcpu);
+  close(vm);
+  close(kvm);
+}
+
+int main(void) {
+  struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
+  sigaction(SIGBUS, &action, NULL);
+  check_early();
+  check_late();
+  check_huge();
+  check_kvm();
+  printf("%s\n", failures ? "this machine cannot stand in for one with failing memory" : "all as expected");
+  return failures ? 1 : 0;
+}
