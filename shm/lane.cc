@@ -19,22 +19,38 @@ bool thread_is_gone(std::uint32_t pid, std::uint32_t tid) {
   return raw_syscall(SYS_tgkill, pid, tid, 0) == kNoSuchProcess;
 }
 
-// A slot is busy while its incident is committed and not retired, or while its
-// claimer lives and has not committed yet.
-bool slot_is_free(const RequestView& request, const ReplyView& reply, CellId slot,
-                  std::uint64_t owner, std::uint64_t next, std::uint32_t pid) {
-  const auto tid = static_cast<std::uint32_t>(owner);
-  if (tid == 0) return true;
-  const std::uint64_t done = done_until(request, reply, slot);
-  if (done >= next) return true;
-  const std::uint64_t word = load_word(request.line(slot, LineKind::kReport), wire::kWordOffset);
-  return word != committed_word(next) && thread_is_gone(pid, tid);
+// The owner word of a slot says all of a claim at once, so that one instruction
+// makes it: claims so far << 33 | lowest bit of n << 32 | tid. `next` follows and
+// is only for readers. The count makes every claim a new value: no ABA.
+std::uint64_t owner_word(std::uint64_t before, std::uint64_t n, std::uint32_t tid) {
+  return ((before >> 33) + 1) << 33 | (n & 1) << 32 | tid;
+}
+
+bool is_claimed(std::uint64_t owner, std::uint64_t n) {
+  return static_cast<std::uint32_t>(owner) != 0 && ((owner >> 32) & 1) == (n & 1);
+}
+
+// Claimed by a thread that died before it committed. The word is looked at again
+// after the thread was found gone: it may have committed and died in between.
+bool is_abandoned(const RequestView& request, CellId slot, std::uint64_t owner, std::uint64_t n,
+                  std::uint32_t pid) {
+  const std::byte* report = request.line(slot, LineKind::kReport);
+  return load_word(report, wire::kWordOffset) != committed_word(n) &&
+         thread_is_gone(pid, static_cast<std::uint32_t>(owner)) &&
+         load_word(report, wire::kWordOffset) != committed_word(n);
 }
 
 }  // namespace
 
 std::uint64_t done_until(const RequestView& request, const ReplyView& reply, CellId id) {
-  return std::max(request.freed(id), reply.retired(id));
+  const std::uint64_t freed = request.freed(id);
+  const std::uint64_t retired = reply.retired(id);
+  // Nobody can be done with what was never claimed or stands in another cell. A
+  // peer that says so is ignored: its lie must not outlive it through `freed`.
+  const std::uint64_t claimed = load_word(request.lane(id.lane), wire::kLaneNextOffset);
+  const bool plausible =
+      retired <= claimed && request.geometry().cell_of(id.lane, retired) == id.cell;
+  return plausible ? std::max(freed, retired) : freed;
 }
 
 std::optional<Claim> claim_in_lane(const RequestView& request, const ReplyView& reply,
@@ -46,8 +62,14 @@ std::optional<Claim> claim_in_lane(const RequestView& request, const ReplyView& 
     const CellId id{lane, request.geometry().cell_of(lane, n)};
     // The peer's word is only compared: a lie makes the lane look full or hands
     // out a cell whose old incident the peer has given up.
-    if (request.geometry().next_in_cell(id, done_until(request, reply, id)) != n) return {};
-    if (next.compare_exchange_strong(claimed, n, std::memory_order_acq_rel)) return Claim{id, n};
+    if (request.geometry().next_in_cell(id, done_until(request, reply, id)) == n) {
+      if (next.compare_exchange_strong(claimed, n, std::memory_order_acq_rel)) return Claim{id, n};
+      continue;
+    }
+    // Full, unless a handler's claim came between and is done with already.
+    const std::uint64_t now = next.load(std::memory_order_relaxed);
+    if (now == claimed) return {};
+    claimed = now;
   }
 }
 
@@ -56,20 +78,17 @@ std::optional<Claim> claim_slot(const RequestView& request, const ReplyView& rep
   const std::uint32_t first = request.geometry().vcpus();
   for (std::uint32_t lane = first; lane < first + kSlots; ++lane) {
     const CellId id{lane, 0};
-    auto owner_word = word_at(request.lane(lane), wire::kLaneOwnerOffset);
-    auto next_word = word_at(request.lane(lane), wire::kLaneNextOffset);
-    std::uint64_t owner = owner_word.load(std::memory_order_acquire);
-    const std::uint64_t next = next_word.load(std::memory_order_acquire);
-    if (!slot_is_free(request, reply, id, owner, next, pid)) continue;
-    // The count in the upper half makes every claim a new value: no ABA.
-    const std::uint64_t mine = ((owner >> 32) + 1) << 32 | tid;
-    if (!owner_word.compare_exchange_strong(owner, mine, std::memory_order_acq_rel)) continue;
-    const std::uint64_t done = done_until(request, reply, id);
-    if (next > done) {  // the dead claimer's sequence is used again
-      word_at(request.counters(), 8).fetch_add(1, std::memory_order_relaxed);
-    }
-    next_word.store(done + 1, std::memory_order_release);
-    return Claim{id, done + 1};
+    auto owner_at = word_at(request.lane(lane), wire::kLaneOwnerOffset);
+    std::uint64_t owner = owner_at.load(std::memory_order_acquire);
+    const std::uint64_t n = done_until(request, reply, id) + 1;
+    const bool claimed = is_claimed(owner, n);
+    if (claimed && !is_abandoned(request, id, owner, n, pid)) continue;
+    const std::uint64_t mine = owner_word(owner, n, tid);
+    if (!owner_at.compare_exchange_strong(owner, mine, std::memory_order_acq_rel)) continue;
+    // The dead claimer's sequence is used again.
+    if (claimed) word_at(request.counters(), 8).fetch_add(1, std::memory_order_relaxed);
+    word_at(request.lane(lane), wire::kLaneNextOffset).store(n, std::memory_order_release);
+    return Claim{id, n};
   }
   return {};
 }
