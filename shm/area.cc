@@ -43,12 +43,29 @@ std::unexpected<Error> refuse(AreaKind kind, const char* what) {
   return std::unexpected(Error{area_name(kind), what, 0, 0, errno});
 }
 
+// Sizes are computed from it; a caller that took it from a peer must not get by.
+bool too_many_vcpus(const Geometry& geometry) { return geometry.vcpus() > kMaxVcpus; }
+
+std::unexpected<Error> refuse_vcpus(const Geometry& geometry) {
+  return std::unexpected(
+      Error{"area vCPU count", "is above the limit", geometry.vcpus(), kMaxVcpus, 0});
+}
+
 int make_memfd(AreaKind kind) {
   const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
   const char* name = kind == AreaKind::kRequest ? "memfail-request" : "memfail-reply";
   const int fd = ::memfd_create(name, flags | MFD_NOEXEC_SEAL);
   // Kernels before 6.3 do not know the flag.
   return fd >= 0 || errno != EINVAL ? fd : ::memfd_create(name, flags);
+}
+
+// tmpfs gives up with EINTR when a signal is pending, and a VMM has many.
+int allocate(int fd, std::size_t size) {
+  int result = 0;
+  do {
+    result = ::fallocate(fd, 0, 0, static_cast<off_t>(size));
+  } while (result != 0 && errno == EINTR);
+  return result;
 }
 
 struct HeaderField {
@@ -85,12 +102,13 @@ std::expected<void, Error> compare_header(const wire::AreaHeader& seen,
 
 std::expected<OwnArea, Error> make_area(AreaKind kind, const Geometry& geometry,
                                         SessionId session) {
+  if (too_many_vcpus(geometry)) return refuse_vcpus(geometry);
   const std::size_t size = area_size(kind, geometry);
   OwnArea area;
   area.fd.reset(make_memfd(kind));
   if (!area.fd.valid()) return refuse(kind, "cannot be made");
   if (::ftruncate(area.fd.get(), static_cast<off_t>(size)) != 0 ||
-      ::fallocate(area.fd.get(), 0, 0, static_cast<off_t>(size)) != 0) {
+      allocate(area.fd.get(), size) != 0) {
     return refuse(kind, "cannot be allocated");
   }
   void* address =
@@ -111,6 +129,7 @@ std::expected<OwnArea, Error> make_area(AreaKind kind, const Geometry& geometry,
 
 std::expected<Mapping, Error> open_peer_area(int fd, AreaKind kind, const Geometry& geometry,
                                              SessionId session) {
+  if (too_many_vcpus(geometry)) return refuse_vcpus(geometry);
   const std::size_t size = area_size(kind, geometry);
   if (auto checked = check_area_descriptor(fd, size, area_name(kind)); !checked) {
     return std::unexpected(checked.error());

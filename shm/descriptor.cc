@@ -59,6 +59,12 @@ std::expected<void, Error> check_area_descriptor(int fd, std::size_t size, const
   }
   const std::uint64_t allocated = static_cast<std::uint64_t>(st.st_blocks) * 512;
   if (allocated < size) return refuse(field, "is not preallocated", allocated, size);
+  // Blocks beyond the end count too; holes would be filled, and paid for, by our reads.
+  const off_t hole = ::lseek(fd, 0, SEEK_HOLE);
+  if (hole < 0) return refuse(field, "cannot be examined", 0, 0, errno);
+  if (static_cast<std::uint64_t>(hole) < size) {
+    return refuse(field, "is not preallocated", static_cast<std::uint64_t>(hole), size);
+  }
   return {};
 }
 

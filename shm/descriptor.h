@@ -22,7 +22,8 @@ extern const int kAreaSeals;
 // allocated. `field` names it in errors.
 std::expected<void, Error> check_area_descriptor(int fd, std::size_t size, const char* field);
 
-// An eventfd: read with RWF_NOWAIT, which drains it. O_NONBLOCK is not trusted:
+// An eventfd, or what reads like one (newer kernels: a timerfd; it can do a session
+// no more harm): read with RWF_NOWAIT, which drains it. O_NONBLOCK is not trusted:
 // it belongs to the shared open file and the peer can clear it.
 std::expected<void, Error> check_eventfd(int fd, const char* field);
 
