@@ -32,9 +32,7 @@ long futex_wait(std::uint32_t* at, std::uint32_t seen, std::uint64_t ns) {
   return raw_syscall(SYS_futex, as_argument(at), FUTEX_WAIT, seen, as_argument(&limit));
 }
 
-void futex_wake(std::uint32_t* at) {
-  raw_syscall(SYS_futex, as_argument(at), FUTEX_WAKE, INT_MAX);
-}
+void futex_wake(std::uint32_t* at) { raw_syscall(SYS_futex, as_argument(at), FUTEX_WAKE, INT_MAX); }
 
 // Follows the reply word. It goes odd, then even, once for this incident: any
 // other two moves are a lie.
@@ -83,6 +81,9 @@ WaitResult wait_for_reply(const WaitContext& context, const Claim& claim, WaitCo
   waiter.store(1, std::memory_order_relaxed);
   while (true) {
     full_fence();
+    // Asked before the look: a reply that comes after the deadline is never taken.
+    const std::uint64_t now = monotonic_ns();
+    if (now >= context.until_ns) break;
     const std::uint64_t word = load_word(line, wire::kWordOffset);
     if (word == committed_word(claim.n)) {
       counts.found_by_slice += slice_ended ? 1 : 0;
@@ -97,8 +98,6 @@ WaitResult wait_for_reply(const WaitContext& context, const Claim& claim, WaitCo
       result = WaitResult::kSessionDown;
       break;
     }
-    const std::uint64_t now = monotonic_ns();
-    if (now >= context.until_ns) break;
     if (slice_ended) ring(*context.reply, context.kick_fd);
     ++counts.waits;
     const std::uint64_t ns = std::min(context.until_ns - now, kSliceMs * kNsPerMs);
@@ -108,11 +107,11 @@ WaitResult wait_for_reply(const WaitContext& context, const Claim& claim, WaitCo
   return result;
 }
 
-void wake_waiter(const RequestView& request, const ReplyView& reply, CellId id) {
+bool wake_waiter(const RequestView& request, const ReplyView& reply, CellId id) {
   full_fence();
-  if (flag(request.waiter(id)).load(std::memory_order_relaxed) != 0) {
-    futex_wake(futex_of(reply.line(id)));
-  }
+  if (flag(request.waiter(id)).load(std::memory_order_relaxed) == 0) return false;
+  futex_wake(futex_of(reply.line(id)));
+  return true;
 }
 
 void wake_all(const RequestView& request, const ReplyView& reply) {

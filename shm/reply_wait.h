@@ -48,7 +48,8 @@ struct WaitContext {
 WaitResult wait_for_reply(const WaitContext& context, const Claim& claim, WaitCounts& counts);
 
 // The sidecar's side: after the reply's commit, fence, then wake if somebody waits.
-void wake_waiter(const RequestView& request, const ReplyView& reply, CellId id);
+// True if somebody did.
+bool wake_waiter(const RequestView& request, const ReplyView& reply, CellId id);
 
 // Wakes every waiter of a session that went down, so that none sits a slice out.
 void wake_all(const RequestView& request, const ReplyView& reply);
