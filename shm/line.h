@@ -93,7 +93,7 @@ LineState read_line(const std::byte* at, const LineKey& key, std::uint64_t n, Li
   std::uint32_t crc = 0;
   std::memcpy(&crc, reinterpret_cast<const std::byte*>(image.data()) + wire::kCrcOffset, sizeof crc);
   if (crc != line_crc(image, kCheckedEnd<Line>, key, n)) return LineState::kCorrupt;
-  std::memcpy(&out, image.data(), sizeof out);
+  std::memcpy(static_cast<void*>(&out), image.data(), sizeof out);
   return LineState::kCommitted;
 }
 

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "vmm_shim/handle.h"
+
+#include <cerrno>
+
+#include "shm/reply_wait.h"
+#include "sidecar/decision/machine_check.h"
+#include "sidecar/decision/severity.h"
+#include "vmm_shim/incident.h"
+#include "vmm_shim/kvm.h"
+#include "vmm_shim/outcome.h"
+#include "vmm_shim/regions.h"
+#include "vmm_shim/siblings.h"
+#include "vmm_shim/snapshot.h"
+#include "vmm_shim/verdict.h"
+
+namespace memfail::shim {
+namespace {
+
+using wire::Delivered;
+using wire::Verdict;
+
+// The outcome's fields while they are being found out.
+struct Result {
+  Delivered delivered = Delivered::none;
+  std::uint64_t status = 0;
+  std::uint64_t mcg_status = 0;
+  std::uint8_t bank = wire::kNoBank;
+};
+
+Case open_case(memfail_shim& shim, memfail_lane* lane, const shm::Claim& claim,
+               const wire::ReportLine& report) {
+  Case incident;
+  incident.lane = lane;
+  incident.claim = claim;
+  incident.report = report;
+  incident.severity = decision::severity_of(report.kind(), report.code());
+  incident.where = locate(shim, report);
+  return incident;
+}
+
+void add_snapshot(memfail_shim& shim, Case& incident) {
+  if (!decision::needs_snapshot(incident.report.kind(), incident.report.thread(),
+                                incident.severity)) {
+    return;
+  }
+  if (incident.lane != nullptr) incident.snapshot = take_snapshot(*incident.lane);
+  shm::write_line(shim.request.line(incident.claim.id, shm::LineKind::kSnapshot),
+                  incident.snapshot, shim.key(incident.claim.id.lane), incident.claim.n);
+  shm::ring(shim.reply, shim.session.kick.get());
+}
+
+// The world the verdict was asked for is gone: the guest was reset, or its memory
+// is another.
+bool is_stale(const memfail_shim& shim, const wire::ReportLine& report) {
+  return shim.guest_epoch.load(std::memory_order_acquire) != report.guest_epoch() ||
+         shim.regions.generation.load(std::memory_order_acquire) != report.region_generation();
+}
+
+Result inject(const Case& incident, const decision::MachineCheck& record) {
+  Result result;
+  result.bank = record.bank;
+  result.status = record.status;
+  result.mcg_status = record.mcg_status;
+  if (set_mce(*incident.lane, record) != 0) {
+    result.delivered = Delivered::failed;
+    return result;
+  }
+  const ReadBack seen = read_back(*incident.lane, record, incident.snapshot);
+  result.delivered = seen.delivered;
+  if (seen.delivered == Delivered::delivered) {  // with OVER, should KVM have added it
+    result.status = seen.status;
+    result.mcg_status = seen.mcg_status;
+  }
+  return result;
+}
+
+Result carry_out(const memfail_shim& shim, const Case& incident, const decision::Decision& decision) {
+  Result result;
+  const bool injects =
+      decision.verdict == Verdict::inject || decision.verdict == Verdict::inject_deferred;
+  if (injects && is_stale(shim, incident.report)) {
+    result.delivered = Delivered::stale;
+  } else if (injects) {
+    result = inject(incident, decision.record);
+  }
+  return result;
+}
+
+int flags_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::reset:
+      return MEMFAIL_DO_RESET;
+    case Verdict::pause:
+      return MEMFAIL_DO_PAUSE;
+    case Verdict::none:
+      return MEMFAIL_HAND_BACK;
+    default:
+      return MEMFAIL_RESUME;
+  }
+}
+
+wire::OutcomeLine outcome_of(const Case& incident, const Choice& choice, const Result& result) {
+  const std::uint16_t vcpu = incident.lane == nullptr
+                                 ? wire::kNoVcpu
+                                 : static_cast<std::uint16_t>(incident.lane->vcpu);
+  return {0,
+          0,
+          choice.decision.verdict,
+          choice.by,
+          result.delivered,
+          choice.decision.reason,
+          result.bank,
+          0,
+          0,
+          0,
+          vcpu,
+          result.status,
+          choice.decision.gpa,
+          shm::monotonic_ns() - incident.report.entered_ns(),
+          result.mcg_status,
+          0};
+}
+
+void hand_back(memfail_lane& lane, const wire::ReportLine& report) {
+  if (lane.handed_back_count == lane.handed_back.size()) return;
+  siginfo_t& info = lane.handed_back[lane.handed_back_count++];
+  info = siginfo_t{};
+  info.si_signo = SIGBUS;
+  info.si_code = report.code();
+  info.si_addr = reinterpret_cast<void*>(report.hva());
+  info.si_addr_lsb = report.lsb();
+}
+
+void tell_poisoned(const memfail_shim& shim, const Case& incident) {
+  if (shim.config.ops.poisoned == nullptr) return;
+  if (incident.where.address != decision::AddressClass::kGuestRam) return;
+  shim.config.ops.poisoned(shim.config.opaque, incident.where.hva, incident.where.gpa,
+                           incident.where.lost_size);
+}
+
+int close_case(memfail_shim& shim, const Case& incident, const Choice& choice) {
+  CellState& cell = shim.cell(incident.claim.id);
+  cell.report = incident.report;
+  cell.lost_size = incident.where.lost_size;
+  cell.until_ns = incident.report.entered_ns() + shim.deadline_ns;
+  cell.outcome = outcome_of(incident, choice, {});
+  if (!claim_outcome(shim, incident.claim, cell.outcome)) return MEMFAIL_RESUME;
+  const Result result = carry_out(shim, incident, choice.decision);
+  cell.outcome = outcome_of(incident, choice, result);
+  tell_poisoned(shim, incident);
+  if (result.delivered == Delivered::delivered && incident.lane != nullptr) {
+    start_siblings(*incident.lane, incident.claim, choice.decision.siblings);
+  } else {
+    finish(shim, incident.claim);
+  }
+  if (choice.decision.verdict == Verdict::none && incident.lane != nullptr) {
+    hand_back(*incident.lane, incident.report);
+  }
+  if (choice.decision.verdict == Verdict::abort) {
+    const memfail_incident told = incident_of(incident.report, cell.outcome, cell.lost_size);
+    shim.config.ops.abort(shim.config.opaque, &told);
+  }
+  return flags_of(choice.decision.verdict);
+}
+
+}  // namespace
+
+bool own_report(const memfail_shim& shim, const shm::Claim& claim, wire::ReportLine& report) {
+  return shm::read_line(shim.request.line(claim.id, shm::LineKind::kReport),
+                        shim.key(claim.id.lane), claim.n, report) == shm::LineState::kCommitted;
+}
+
+int set_mce(const memfail_lane& lane, const decision::MachineCheck& record) {
+  const memfail_config& config = lane.shim->config;
+  if (config.ops.set_mce != nullptr) {
+    const memfail_mce mce = {record.status, record.address, record.misc, record.mcg_status,
+                             record.bank};
+    return config.ops.set_mce(config.opaque, static_cast<std::uint32_t>(lane.vcpu), &mce);
+  }
+  kvm_x86_mce mce{};
+  mce.status = record.status;
+  mce.addr = record.address;
+  mce.misc = record.misc;
+  mce.mcg_status = record.mcg_status;
+  mce.bank = record.bank;
+  return ::ioctl(lane.vcpu_fd, kSetMce, &mce) == 0 ? 0 : -errno;
+}
+
+void finish(memfail_shim& shim, const shm::Claim& claim) {
+  CellState& cell = shim.cell(claim.id);
+  std::uint64_t before = cell.finished.load(std::memory_order_acquire);
+  if (before >= claim.n || !cell.finished.compare_exchange_strong(before, claim.n)) return;
+  const memfail_incident told = incident_of(cell.report, cell.outcome, cell.lost_size);
+  // From here on the sidecar may retire the cell and a handler claim it again.
+  commit_outcome(shim, claim, cell.outcome);
+  if (shim.config.ops.incident != nullptr) shim.config.ops.incident(shim.config.opaque, &told);
+}
+
+int handle_report(memfail_lane& lane, const shm::Claim& claim) {
+  memfail_shim& shim = *lane.shim;
+  wire::ReportLine report;
+  if (!own_report(shim, claim, report)) return MEMFAIL_RESUME;
+  shim.cell(claim.id).handled.store(claim.n, std::memory_order_release);
+  Case incident = open_case(shim, &lane, claim, report);
+  add_snapshot(shim, incident);
+  const Choice choice = choose(shim, incident, report.entered_ns() + shim.deadline_ns);
+  return close_case(shim, incident, choice);
+}
+
+void handle_without_vcpu(memfail_shim& shim, const shm::Claim& claim) {
+  wire::ReportLine report;
+  if (!own_report(shim, claim, report)) return;
+  shim.cell(claim.id).handled.store(claim.n, std::memory_order_release);
+  Case incident = open_case(shim, nullptr, claim, report);
+  add_snapshot(shim, incident);
+  const Choice choice{decide_here(shim, incident), wire::DecidedBy::builtin};
+  close_case(shim, incident, choice);
+}
+
+}  // namespace memfail::shim

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The connection to the sidecar, driven by the VMM's event loop: connect, hello,
+// welcome, regions, commit, ready; and from any of them back to down, with the
+// re-attach steps of docs/protocol.md.
+#include "vmm_shim/session.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "shm/control_socket.h"
+#include "shm/descriptor.h"
+#include "shm/reply_wait.h"
+#include "vmm_shim/failure.h"
+#include "vmm_shim/message.h"
+#include "vmm_shim/siblings.h"
+#include "vmm_shim/slots.h"
+#include "vmm_shim/wake.h"
+
+namespace memfail::shim {
+namespace {
+
+using Step = Session::Step;
+
+constexpr std::uint32_t kFirstBackoffMs = 10;
+constexpr std::uint32_t kLastBackoffMs = 1000;
+
+void set_up(Session& session, std::uint32_t up) {
+  std::atomic_ref<std::uint32_t>(session.up).store(up, std::memory_order_release);
+}
+
+[[gnu::format(printf, 2, 3)]] void remember(Session& session, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(session.last_error.data(), session.last_error.size(), format, arguments);
+  va_end(arguments);
+}
+
+void watch_socket(const Session& session, int operation, bool for_writing) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLRDHUP | (for_writing ? EPOLLOUT : 0U);
+  event.data.fd = session.socket.get();
+  ::epoll_ctl(session.epoll.get(), operation, session.socket.get(), &event);
+}
+
+// Back to no sidecar. First what the dead area retired is kept where the next
+// sidecar finds it, then nobody waits on the area any more.
+void close_session(memfail_shim& shim) {
+  Session& session = shim.session;
+  set_up(session, 0);
+  shm::keep_retired(shim.request, shim.reply);
+  shm::wake_all(shim.request, shim.reply);
+  session.socket.reset();
+  session.step = Step::kDown;
+  session.state.store(MEMFAIL_DETACHED, std::memory_order_release);
+  session.drop.store(0, std::memory_order_release);
+  session.backoff_ms = std::clamp(session.backoff_ms * 2, kFirstBackoffMs, kLastBackoffMs);
+  session.retry_at_ns = shm::monotonic_ns() + session.backoff_ms * kNsPerMs;
+}
+
+int connect_path(memfail_shim& shim) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  static_assert(sizeof address.sun_path == sizeof shim.socket_path);
+  std::memcpy(address.sun_path, shim.socket_path.data(), sizeof address.sun_path);
+  shm::UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return -errno;
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return -errno;
+  }
+  shim.session.socket = std::move(fd);
+  return 0;
+}
+
+// A fresh eventfd under the old number: handlers on other threads hold the number,
+// and one that a dead sidecar may still own must not be rung.
+int renew_kick(Session& session) {
+  const shm::UniqueFd fresh(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!fresh.valid()) return -errno;
+  return ::dup3(fresh.get(), session.kick.get(), O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+void connect_and_greet(memfail_shim& shim) {
+  Session& session = shim.session;
+  int bad = session.socket.valid() ? 0 : -ENOTCONN;  // a socket the VMM gave us
+  if (bad != 0 && shim.socket_path[0] != '\0') bad = connect_path(shim);
+  if (bad == 0) bad = renew_kick(session);
+  if (bad == 0) bad = send_hello(shim);
+  if (bad != 0) {
+    remember(session, "no sidecar at %s: %s", shim.socket_path.data(), std::strerror(-bad));
+    close_session(shim);
+    return;
+  }
+  session.step = Step::kHelloSent;
+  session.state.store(MEMFAIL_ATTACHING, std::memory_order_release);
+  watch_socket(session, EPOLL_CTL_ADD, false);
+}
+
+void begin_transaction(memfail_shim& shim) {
+  Session& session = shim.session;
+  const Locked lock(shim.regions.mutex);
+  const RegionList& current = shim.regions.current;
+  std::copy_n(current.items, current.count, session.sending.items);
+  session.sending.count = current.count;
+  session.sending_generation = shim.regions.generation.load(std::memory_order_acquire);
+  session.sent_cursor = 0;
+  session.sending_cursor = 0;
+  session.step = Step::kSending;
+}
+
+int send_transaction(memfail_shim& shim) {
+  Session& session = shim.session;
+  for (bool done = false; !done;) {
+    if (const int bad = send_region_chunk(shim, &done); bad != 0) return bad;
+  }
+  // Up before the first commit: what is reported from now on is kicked for, and
+  // the scan that follows the commit finds what came before.
+  set_up(session, 1);
+  if (const int bad = send_commit(shim); bad != 0) return bad;
+  std::swap(session.sent, session.sending);
+  session.sent_generation = session.sending_generation;
+  session.step = Step::kCommitSent;
+  return 0;
+}
+
+int send_epoch(memfail_shim& shim) {
+  const std::uint32_t epoch = shim.guest_epoch.load(std::memory_order_acquire);
+  if (epoch == shim.session.epoch_sent) return 0;
+  const int bad = send_guest_reset(shim, epoch);
+  if (bad == 0) shim.session.epoch_sent = epoch;
+  return bad;
+}
+
+// Sends what is due; a full socket is waited for by the event loop.
+void pump(memfail_shim& shim) {
+  Session& session = shim.session;
+  int bad = 0;
+  if (session.step == Step::kReady) {
+    bad = send_epoch(shim);
+    if (session.sent_generation != shim.regions.generation.load(std::memory_order_acquire)) {
+      begin_transaction(shim);
+    }
+  }
+  if (bad == 0 && session.step == Step::kSending) bad = send_transaction(shim);
+  if (session.step == Step::kDown) return;
+  watch_socket(session, EPOLL_CTL_MOD, bad == -EAGAIN);
+  if (bad != 0 && bad != -EAGAIN) {
+    remember(session, "the sidecar hung up: %s", std::strerror(-bad));
+    close_session(shim);
+  }
+}
+
+bool on_welcome(memfail_shim& shim, const wire::Welcome& welcome, const shm::Received& received) {
+  Session& session = shim.session;
+  if (session.step != Step::kHelloSent || received.fd_count != 1) {
+    remember(session, "welcome out of state, or with %zu descriptors (1 expected)",
+             received.fd_count);
+    return false;
+  }
+  const auto placed =
+      shm::replace_peer_area(received.fds[0].get(), shm::AreaKind::kReply, shim.geometry,
+                             session.id, shim.reply_mapping);
+  if (!placed) {
+    const shm::Error& error = placed.error();
+    remember(session, "%s %s (value %llu, expected %llu)", error.field, error.what,
+             static_cast<unsigned long long>(error.value),
+             static_cast<unsigned long long>(error.limit));
+    return false;
+  }
+  session.resume_low = welcome.resume_key()->low();
+  session.resume_high = welcome.resume_key()->high();
+  session.have_resume_key = true;
+  session.sent.count = 0;
+  session.epoch_sent = 0;
+  begin_transaction(shim);
+  return true;
+}
+
+bool on_ack(memfail_shim& shim, const wire::Ack& ack) {
+  Session& session = shim.session;
+  if (session.step != Step::kCommitSent || ack.of() != session.commit_message) return true;
+  session.step = Step::kReady;
+  if (session.state.exchange(MEMFAIL_ATTACHED, std::memory_order_acq_rel) != MEMFAIL_ATTACHED) {
+    shim.attaches.fetch_add(1, std::memory_order_relaxed);
+    session.backoff_ms = 0;
+    session.last_error[0] = '\0';
+  }
+  return true;
+}
+
+bool on_message(memfail_shim& shim, const shm::Received& received) {
+  Session& session = shim.session;
+  flatbuffers::Verifier verifier(reinterpret_cast<const std::uint8_t*>(session.buffer),
+                                 received.size);
+  if (received.truncated || !wire::VerifyMessageBuffer(verifier)) {
+    remember(session, "the sidecar sent a malformed message of %zu bytes", received.size);
+    return false;
+  }
+  const wire::Message* message = wire::GetMessage(session.buffer);
+  switch (message->body_type()) {
+    case wire::Body::Welcome:
+      return on_welcome(shim, *message->body_as_Welcome(), received);
+    case wire::Body::Ack:
+      return on_ack(shim, *message->body_as_Ack());
+    case wire::Body::Error: {
+      const auto* text = message->body_as_Error()->text();
+      remember(session, "refused: %s", text != nullptr ? text->c_str() : "(no reason given)");
+      return false;
+    }
+    default:
+      remember(session, "the sidecar sent message type %u, which is ours to send",
+               static_cast<unsigned>(message->body_type()));
+      return false;
+  }
+}
+
+void receive_all(memfail_shim& shim) {
+  Session& session = shim.session;
+  while (session.step != Step::kDown) {
+    const std::span<std::byte> buffer(session.buffer, shm::kMaxMessage);
+    const std::size_t fds = session.step == Step::kHelloSent ? 1 : 0;
+    const auto received = shm::receive_message(session.socket.get(), buffer, fds);
+    if (!received && received.error() == -EAGAIN) return;
+    const bool hung_up = !received || received->size == 0;
+    if (hung_up) remember(session, "the sidecar hung up");
+    if (hung_up || !on_message(shim, *received)) close_session(shim);
+  }
+}
+
+void arm_timer(const memfail_shim& shim, std::uint64_t siblings_due) {
+  const Session& session = shim.session;
+  const bool retries = session.step == Step::kDown && shim.socket_path[0] != '\0';
+  std::uint64_t due = retries ? session.retry_at_ns : 0;
+  if (siblings_due != 0) due = due == 0 ? siblings_due : std::min(due, siblings_due);
+  itimerspec at{};
+  at.it_value.tv_sec = static_cast<time_t>(due / (1000 * kNsPerMs));
+  at.it_value.tv_nsec = static_cast<long>(due % (1000 * kNsPerMs));
+  ::timerfd_settime(session.timer.get(), TFD_TIMER_ABSTIME, &at, nullptr);
+}
+
+void dispatch_locked(memfail_shim& shim) {
+  Session& session = shim.session;
+  shm::drain_eventfd(session.wake.get());
+  shm::drain_eventfd(session.timer.get());
+  if (session.drop.load(std::memory_order_acquire) != 0 && session.step != Step::kDown) {
+    remember(session, "the sidecar's reply area lied: session dropped");
+    close_session(shim);
+  }
+  const bool has_way = session.socket.valid() || shim.socket_path[0] != '\0';
+  if (session.step == Step::kDown && has_way && shm::monotonic_ns() >= session.retry_at_ns) {
+    connect_and_greet(shim);
+  }
+  receive_all(shim);
+  pump(shim);
+}
+
+}  // namespace
+
+void push_regions(memfail_shim& shim) {
+  Session& session = shim.session;
+  if (session.mutex.try_lock()) {
+    if (session.step == Step::kReady) pump(shim);
+    session.mutex.unlock();
+  }
+  // What a full socket or a busy mutex left over is dispatch's.
+  wake_dispatch(shim);
+}
+
+void say_goodbye(memfail_shim& shim) {
+  const Locked lock(shim.session.mutex);
+  if (shim.session.socket.valid()) (void)send_goodbye(shim);
+}
+
+}  // namespace memfail::shim
+
+using memfail::shim::fail;
+using memfail::shim::kNsPerMs;
+using memfail::shim::Locked;
+using memfail::shim::Session;
+
+int memfail_shim_fd(const memfail_shim* shim) { return shim->session.epoll.get(); }
+
+void memfail_shim_dispatch(memfail_shim* shim) {
+  {
+    const Locked lock(shim->session.mutex);
+    memfail::shim::dispatch_locked(*shim);
+  }
+  // Outside the lock: these call the VMM's operations.
+  memfail::shim::take_up_slots(*shim);
+  const std::uint64_t due = memfail::shim::expire_siblings(*shim, memfail::shm::monotonic_ns());
+  const Locked lock(shim->session.mutex);
+  memfail::shim::arm_timer(*shim, due);
+}
+
+int memfail_shim_attach(memfail_shim* shim, std::uint32_t timeout_ms, memfail_error* error) {
+  const std::uint32_t limit = timeout_ms == 0 ? 2000 : timeout_ms;
+  const std::uint64_t until = memfail::shm::monotonic_ns() + limit * kNsPerMs;
+  Session& session = shim->session;
+  session.retry_at_ns = 0;
+  while (true) {
+    memfail_shim_dispatch(shim);
+    const auto state = session.state.load(std::memory_order_acquire);
+    if (state == MEMFAIL_ATTACHED) return 0;
+    if (state == MEMFAIL_DETACHED) return fail(error, -ENOTCONN, "%s", session.last_error.data());
+    const std::uint64_t now = memfail::shm::monotonic_ns();
+    if (now >= until) {
+      return fail(error, -ETIMEDOUT, "the sidecar did not answer within %u ms", limit);
+    }
+    pollfd wait{session.epoll.get(), POLLIN, 0};
+    ::poll(&wait, 1, static_cast<int>((until - now) / kNsPerMs) + 1);
+  }
+}
+
+void memfail_shim_state(const memfail_shim* shim, memfail_status* status) {
+  memfail_status filled{};
+  const Session& session = shim->session;
+  filled.struct_size = status->struct_size;
+  filled.state = static_cast<memfail_session_state>(session.state.load(std::memory_order_acquire));
+  filled.session_low = session.id.low;
+  filled.session_high = session.id.high;
+  filled.reports = shim->reports.load();
+  filled.lost_reports = shim->request.lost_reports();
+  filled.fallbacks = shim->fallbacks.load();
+  filled.attaches = shim->attaches.load();
+  filled.slices = shim->slices.load();
+  std::memcpy(filled.last_error, session.last_error.data(), sizeof filled.last_error);
+  std::memcpy(status, &filled, std::min<std::size_t>(status->struct_size, sizeof filled));
+}
+
+void memfail_guest_reset(memfail_shim* shim) {
+  shim->guest_epoch.fetch_add(1, std::memory_order_acq_rel);
+  memfail::shim::wake_dispatch(*shim);
+}

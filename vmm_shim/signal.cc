@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The signal entry: everything here is async-signal-safe. It claims a cell, writes
+// the report, kicks, and returns; only where the failed access cannot be gone on
+// with does it wait, until the sidecar has the incident on record, and ends the VMM.
+#include "vmm_shim/signal.h"
+
+#include <cstring>
+
+#include "shm/raw_syscall.h"
+#include "shm/reply_wait.h"
+#include "sidecar/decision/severity.h"
+#include "vmm_shim/incident.h"
+#include "vmm_shim/kvm.h"
+#include "vmm_shim/outcome.h"
+#include "vmm_shim/wake.h"
+
+namespace memfail::shim {
+namespace {
+
+using decision::Severity;
+
+wire::ThreadKind thread_kind(const memfail_lane& lane) {
+  if (lane.vcpu < 0) return wire::ThreadKind::other;
+  return lane.in_run.load(std::memory_order_relaxed) != 0 ? wire::ThreadKind::vcpu_in_run
+                                                          : wire::ThreadKind::vcpu_outside;
+}
+
+std::uint32_t own_tid() { return static_cast<std::uint32_t>(shm::raw_syscall(SYS_gettid)); }
+
+wire::ReportLine make_report(const memfail_lane& lane, const siginfo_t& info,
+                             std::uint64_t entered) {
+  const memfail_shim& shim = *lane.shim;
+  const bool has_address = info.si_code != decision::kCodeKernel;
+  return {0,
+          0,
+          wire::ReportKind::sigbus,
+          thread_kind(lane),
+          static_cast<std::uint8_t>(has_address ? info.si_addr_lsb : 0),
+          0,
+          has_address ? reinterpret_cast<std::uintptr_t>(info.si_addr) : 0,
+          0,
+          entered,
+          info.si_code,
+          own_tid(),
+          shim.regions.generation.load(std::memory_order_acquire),
+          shim.guest_epoch.load(std::memory_order_acquire),
+          0};
+}
+
+std::optional<shm::Claim> claim_cell(const memfail_lane& lane) {
+  const memfail_shim& shim = *lane.shim;
+  if (lane.vcpu >= 0) {
+    return shm::claim_in_lane(shim.request, shim.reply, static_cast<std::uint32_t>(lane.vcpu));
+  }
+  return shm::claim_slot(shim.request, shim.reply, shim.pid, own_tid());
+}
+
+void stop_the_guest(memfail_lane& lane) {
+  lane.pending.store(1, std::memory_order_relaxed);
+  if (lane.in_run.load(std::memory_order_relaxed) != 0) {
+    lane.run->immediate_exit = 1;
+    lane.set_immediate_exit = true;
+  }
+}
+
+void complain(const char* line) {
+  shm::raw_syscall(SYS_write, 2, shm::as_argument(line), static_cast<long>(std::strlen(line)));
+}
+
+// Waits until the sidecar has the report on record (or cannot), then writes the
+// outcome and ends the VMM: returning would repeat the access for ever.
+int end_vmm(memfail_lane& lane, const wire::ReportLine& report, const shm::Claim& claim) {
+  memfail_shim& shim = *lane.shim;
+  const auto seen = ask(shim, claim, report.entered_ns() + shim.deadline_ns);
+  wire::OutcomeLine outcome = abort_outcome(shim, report, seen);
+  if (claim_outcome(shim, claim, outcome)) commit_outcome(shim, claim, outcome);
+  const memfail_incident incident = incident_of(report, outcome, 0);
+  shim.config.ops.abort(shim.config.opaque, &incident);
+  return MEMFAIL_SIGBUS_MUST_NOT_RETURN;
+}
+
+int no_cell(memfail_lane& lane, const siginfo_t& info, Severity severity, wire::ThreadKind kind) {
+  memfail_shim& shim = *lane.shim;
+  shm::count_lost_report(shim.request);
+  shm::ring(shim.reply, shim.session.kick.get());
+  if (severity == Severity::kActionRequired && kind != wire::ThreadKind::vcpu_in_run) {
+    complain("memfail: memory failure in the VMM and no cell free to report it: aborting\n");
+    shim.config.ops.abort(shim.config.opaque, nullptr);
+    return MEMFAIL_SIGBUS_MUST_NOT_RETURN;
+  }
+  if (lane.vcpu >= 0 && lane.overflow.waiting.exchange(1, std::memory_order_relaxed) == 0) {
+    lane.overflow.info = info;
+    stop_the_guest(lane);
+  }
+  return MEMFAIL_SIGBUS_TAKEN;
+}
+
+int take(memfail_lane& lane, const siginfo_t& info, Severity severity) {
+  memfail_shim& shim = *lane.shim;
+  const std::uint64_t entered = shm::monotonic_ns();
+  const wire::ThreadKind kind = thread_kind(lane);
+  shim.reports.fetch_add(1, std::memory_order_relaxed);
+  const auto claim = claim_cell(lane);
+  if (!claim) return no_cell(lane, info, severity, kind);
+  const wire::ReportLine report = make_report(lane, info, entered);
+  shm::write_line(shim.request.line(claim->id, shm::LineKind::kReport), report,
+                  shim.key(claim->id.lane), claim->n);
+  shm::ring(shim.reply, shim.session.kick.get());
+  if (severity == Severity::kActionRequired && kind != wire::ThreadKind::vcpu_in_run) {
+    return end_vmm(lane, report, *claim);
+  }
+  if (lane.vcpu >= 0) {
+    stop_the_guest(lane);
+  } else {
+    wake_dispatch(shim);
+  }
+  return MEMFAIL_SIGBUS_TAKEN;
+}
+
+}  // namespace
+}  // namespace memfail::shim
+
+int memfail_sigbus(memfail_lane* lane, const siginfo_t* info, void* /*ucontext*/) {
+  using memfail::decision::Severity;
+  if (lane == nullptr || info == nullptr) return MEMFAIL_SIGBUS_NOT_MINE;
+  const Severity severity = memfail::decision::severity_of_code(info->si_code);
+  if (severity == Severity::kNone) return MEMFAIL_SIGBUS_NOT_MINE;
+  if (memfail::shim::in_forked_child(*lane->shim)) return MEMFAIL_SIGBUS_NOT_MINE;
+  return memfail::shim::take(*lane, *info, severity);
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the shim of one VM holds. All of it is one block of memory, mapped by
+// memfail_shim_create() and never grown.
+//
+// Who touches what:
+//  - `lanes[i]` belongs to vCPU i's thread and its signal handler; what other
+//    threads may touch is atomic.
+//  - `regions` is guarded by its mutex, held for look-ups and commits only, never
+//    while waiting.
+//  - `session` belongs to the dispatching thread; what others read is atomic.
+#pragma once
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <span>
+
+#include "memfail/shim.h"
+#include "shm/area.h"
+#include "shm/lane.h"
+#include "shm/mapping.h"
+#include "shm/unique_fd.h"
+#include "sidecar/decision/decide.h"
+#include "sidecar/decision/region_map.h"
+
+namespace memfail::shim {
+
+inline constexpr std::size_t kNameSize = 64;
+inline constexpr std::uint32_t kDefaultRegions = 512;
+inline constexpr std::uint32_t kDefaultDeadlineMs = 100;
+inline constexpr std::uint32_t kMaxDeadlineMs = 500;
+inline constexpr std::uint64_t kNsPerMs = 1'000'000;
+
+// pthread_mutex_t with a scope: libc only.
+class Mutex {
+ public:
+  void lock() { pthread_mutex_lock(&mutex_); }
+  void unlock() { pthread_mutex_unlock(&mutex_); }
+  bool try_lock() { return pthread_mutex_trylock(&mutex_) == 0; }
+
+ private:
+  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+};
+
+class Locked {
+ public:
+  explicit Locked(Mutex& mutex) : mutex_(mutex) { mutex_.lock(); }
+  ~Locked() { mutex_.unlock(); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  Mutex& mutex_;
+};
+
+struct StoredRegion {
+  decision::Region region;
+  std::uint64_t stamp = 0;  // of the memfail_regions_add() that made it
+  std::array<char, kNameSize> name{};
+};
+
+// A fixed-capacity list of regions, ordered by slot.
+struct RegionList {
+  StoredRegion* items = nullptr;
+  std::uint32_t count = 0;
+};
+
+struct Regions {
+  Mutex mutex;
+  std::uint32_t capacity = 0;
+  RegionList current;           // committed
+  RegionList staged;            // the transaction under way
+  std::uint64_t next_stamp = 1;
+  decision::Region* flat = nullptr;  // `current` as the map wants it
+  decision::Region* spare_flat = nullptr;
+  decision::RegionScratch scratch;
+  decision::RegionScratch spare_scratch;
+  decision::RegionMap map;
+  std::atomic<std::uint32_t> generation{0};
+};
+
+// Results of one injection on the other vCPUs, until the last has answered or the
+// deadline has passed; whoever is last commits the outcome.
+struct Siblings {
+  // n << 16 | answers missing, plus one for the first vCPU. With n in it a sibling
+  // that comes after the deadline cannot count for the cell's next incident.
+  std::atomic<std::uint64_t> open{0};
+  std::atomic<std::uint32_t> told{0};
+  std::atomic<std::uint32_t> skipped{0};
+  std::atomic<std::uint32_t> reset{0};  // vCPU + 1 whose rule ended in a reset
+  std::atomic<std::uint8_t> reset_reason{0};
+};
+
+// One cell's incident, as this side knows it.
+struct CellState {
+  std::atomic<std::uint64_t> handled{0};  // last n taken up by a thread
+  std::atomic<std::uint64_t> finished{0}; // last n whose outcome is committed
+  std::uint64_t until_ns = 0;             // its deadline
+  std::uint64_t lost_size = 0;            // bytes
+  wire::ReportLine report;
+  wire::OutcomeLine outcome;
+  Siblings siblings;
+};
+
+struct SlotTask {  // argument of a posted function: handle this slot's report
+  memfail_lane* lane = nullptr;  // of the vCPU that handles it
+  shm::Claim claim;
+};
+
+struct SiblingTask {  // argument of a posted function: apply the sibling rule
+  memfail_lane* lane = nullptr;
+  std::atomic<std::uint32_t> busy{0};
+  shm::Claim source;  // the incident it belongs to
+  wire::SiblingRule rule = wire::SiblingRule::none;
+};
+
+inline constexpr std::uint32_t kSiblingTasks = 8;  // a vCPU's, waiting at once
+
+// A report that found no cell: handled without one, and counted.
+struct Overflow {
+  std::atomic<std::uint32_t> waiting{0};
+  siginfo_t info{};
+};
+
+}  // namespace memfail::shim
+
+struct memfail_lane {
+  memfail_shim* shim = nullptr;
+  std::int32_t vcpu = -1;  // -1: the process lane
+  int vcpu_fd = -1;
+  kvm_run* run = nullptr;
+  std::atomic<std::uint32_t> present{0};
+  std::atomic<std::uint32_t> in_run{0};
+  std::atomic<std::uint32_t> pending{0};  // memfail_handle() has work
+  std::atomic<std::uint32_t> flags{0};    // MEMFAIL_DO_* that another path decided
+  bool set_immediate_exit = false;
+  memfail::shim::Overflow overflow;
+  std::array<siginfo_t, memfail::shm::kCellsPerLane> handed_back{};
+  std::uint32_t handed_back_count = 0;
+  std::array<memfail::shim::SiblingTask, memfail::shim::kSiblingTasks> sibling_tasks;
+};
+
+namespace memfail::shim {
+
+// The connection to a sidecar. Dispatching thread only, but for the atomics.
+struct Session {
+  Mutex mutex;  // dispatch and attach against each other, and region pushes
+  shm::UniqueFd socket;
+  shm::UniqueFd epoll;
+  shm::UniqueFd timer;      // back-off, and open siblings' deadline
+  shm::UniqueFd wake;       // eventfd: the handler has something for dispatch
+  shm::UniqueFd kick;       // its number never changes: handlers hold it
+  shm::UniqueFd pidfd;
+  shm::SessionId id;
+  std::uint64_t resume_low = 0;
+  std::uint64_t resume_high = 0;
+  bool have_resume_key = false;
+  enum class Step : std::uint8_t { kDown, kHelloSent, kSending, kCommitSent, kReady } step{};
+  std::uint64_t next_message = 1;
+  std::uint64_t commit_message = 0;
+  std::uint64_t retry_at_ns = 0;
+  std::uint32_t backoff_ms = 0;
+  std::uint32_t sent_generation = 0;
+  std::uint32_t sending_generation = 0;
+  RegionList sent;       // what the sidecar has
+  RegionList sending;    // what it is being sent
+  std::uint32_t sent_cursor = 0;
+  std::uint32_t sending_cursor = 0;
+  std::uint32_t epoch_sent = 0;
+  std::byte* buffer = nullptr;  // one message, either way
+  std::array<char, 256> last_error{};
+  std::uint32_t up = 0;  // 1: a sidecar scans our cells; by session_is_up() only
+  std::atomic<std::uint32_t> drop{0};  // 1: a vCPU saw it lie; dispatch ends it
+  std::atomic<std::uint32_t> state{MEMFAIL_DETACHED};
+};
+
+}  // namespace memfail::shim
+
+struct memfail_shim {
+  explicit memfail_shim(std::uint32_t vcpus) : geometry(vcpus) {}
+
+  memfail::shm::Mapping block;       // this very memory
+  memfail::shm::Geometry geometry;
+  std::uint64_t* not_forked = nullptr;  // MADV_WIPEONFORK: 0 in a forked child
+  std::uint32_t pid = 0;
+  memfail_config config{};
+  std::array<char, 128> vm_name{};
+  std::array<char, 108> socket_path{};
+  std::uint64_t deadline_ns = 0;
+  memfail::decision::GuestProfile profile;
+
+  memfail::shm::OwnArea request_area;
+  memfail::shm::Mapping reply_mapping;
+  memfail::shm::RequestView request;
+  memfail::shm::ReplyView reply;  // before the first attach: a private page of zeros
+
+  memfail_lane* lanes = nullptr;
+  memfail_lane process_lane;
+  memfail::shim::CellState* cells = nullptr;  // by Geometry::cell_index()
+  std::array<memfail::shim::SlotTask, memfail::shm::kSlots> slot_tasks;
+
+  memfail::shim::Regions regions;
+  memfail::shim::Session session;
+
+  std::atomic<std::uint32_t> running{1};
+  std::atomic<std::uint32_t> guest_epoch{0};
+  std::atomic<std::uint32_t> open_siblings{0};  // incidents whose siblings are out
+  std::atomic<std::uint64_t> reports{0};
+  std::atomic<std::uint64_t> fallbacks{0};
+  std::atomic<std::uint64_t> attaches{0};
+  std::atomic<std::uint64_t> slices{0};
+
+  [[nodiscard]] bool session_is_up() {
+    return std::atomic_ref<std::uint32_t>(session.up).load(std::memory_order_acquire) != 0;
+  }
+  [[nodiscard]] memfail::shm::LineKey key(std::uint32_t lane) const {
+    return {session.id.low, session.id.high, lane};
+  }
+  [[nodiscard]] memfail::shim::CellState& cell(memfail::shm::CellId id) {
+    return cells[geometry.cell_index(id)];
+  }
+};
