@@ -37,8 +37,8 @@ cmd_fuzz() {
   local seconds=30 filter=. program programs=()
   while (($#)); do
     case $1 in
-      --seconds) seconds=$(option_value "$@") && shift 2 ;;
-      -R) filter=$(option_value "$@") && shift 2 ;;
+      --seconds) seconds=$(option_value "$@"); shift 2 ;;
+      -R) filter=$(option_value "$@"); shift 2 ;;
       *) unknown_option fuzz "$1" ;;
     esac
   done

@@ -25,8 +25,7 @@ step_label() { printf '[%d/%d] %s…' "$step_now" "$step_total" "$1"; }
 
 stop_ticker() {
   if [[ -n $ticker ]]; then
-    kill "$ticker" 2>/dev/null
-    wait "$ticker" 2>/dev/null
+    kill "$ticker" 2>/dev/null || true
     ticker=
   fi
   return 0
@@ -37,11 +36,9 @@ trap stop_ticker EXIT
 start_ticker() {
   [[ -t 2 ]] || return 0
   local label=$1 begun=$SECONDS
-  (
-    trap 'exit 0' TERM
-    while sleep 1; do printf '\r%s %d s' "$label" $((SECONDS - begun)) >&2; done
-  ) &
+  while sleep 1; do printf '\r%s %d s' "$label" $((SECONDS - begun)) >&2; done >/dev/null &
   ticker=$!
+  disown # so that the shell does not report its end
 }
 
 # step TITLE COMMAND…: runs the command quietly, with its output in a log. When
@@ -57,7 +54,7 @@ step() {
   start_ticker "$label"
   "$@" >"$log" 2>&1 </dev/null || status=$?
   stop_ticker
-  [[ -t 2 ]] && printf '\r%s' "$label" >&2
+  if [[ -t 2 ]]; then printf '\r%s' "$label" >&2; fi
   if ((status == 0)); then
     say " $((SECONDS - begun)) s"
     return 0

@@ -26,8 +26,8 @@ cmd_sources() {
   local kind='' update=0 folder
   while (($#)); do
     case $1 in
-      --deb-src | --backports) kind=${1#--} && shift ;;
-      --update) update=1 && shift ;;
+      --deb-src | --backports) kind=${1#--}; shift ;;
+      --update) update=1; shift ;;
       *) unknown_option sources "$1" ;;
     esac
   done
