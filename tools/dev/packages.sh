@@ -39,11 +39,12 @@ ensure_packages() {
     step_open "not a Debian system: taking the packages of $package_list as given"
     return 0
   fi
-  mapfile -t missing < <(missing_packages)
-  if ((${#missing[@]} == 0)); then
+  missing=$(missing_packages)
+  if [[ -z $missing ]]; then
     step "packages (all there)" true
     return 0
   fi
+  mapfile -t missing <<<"$missing"
   if ((EUID != 0)); then
     command -v sudo >/dev/null ||
       die "these packages are missing, and neither root nor sudo is at hand to install them: ${missing[*]}"

@@ -25,7 +25,7 @@ step_label() { printf '[%d/%d] %s…' "$step_now" "$step_total" "$1"; }
 
 stop_ticker() {
   if [[ -n $ticker ]]; then
-    kill "$ticker" 2>/dev/null || true
+    kill -KILL "$ticker" 2>/dev/null || true # TERM would run our own EXIT trap in it
     ticker=
   fi
   return 0
