@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sidecar/server/closer.h"
+
+#include <csignal>
+#include <thread>
+#include <utility>
+
+namespace memfail::server {
+namespace {
+
+// Signals belong to the loop's thread; a thread inherits the mask it is made under.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
+
+}  // namespace
+
+Closer::Closer()
+    : waiting_(std::make_shared<std::atomic<std::size_t>>(0)), queue_(std::make_shared<Queue>()) {
+  queue_->waiting = waiting_;
+  const SignalsBlocked blocked;
+  std::thread(run, queue_).detach();
+}
+
+Closer::~Closer() {
+  const std::lock_guard lock(queue_->mutex);
+  queue_->ended = true;
+  queue_->filled.notify_one();
+}
+
+void Closer::close(shm::UniqueFd fd) {
+  if (!fd.valid()) return;
+  waiting_->fetch_add(1, std::memory_order_relaxed);
+  const std::lock_guard lock(queue_->mutex);
+  queue_->fds.push_back(fd.release());
+  queue_->filled.notify_one();
+}
+
+void Closer::run(std::shared_ptr<Queue> queue) {
+  for (;;) {
+    std::unique_lock lock(queue->mutex);
+    queue->filled.wait(lock, [&] { return queue->ended || !queue->fds.empty(); });
+    if (queue->fds.empty()) return;
+    const int fd = queue->fds.front();
+    queue->fds.pop_front();
+    lock.unlock();
+    ::close(fd);
+    queue->waiting->fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace memfail::server

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// One line on stderr for each thing that matters to a person.
+#pragma once
+
+#include <string_view>
+
+namespace memfail::server {
+
+// Under systemd (JOURNAL_STREAM set) the line stands alone, else after the time.
+// Control characters, which names from a VMM may hold, are shown as '?'.
+void log_line(std::string_view line);
+
+}  // namespace memfail::server

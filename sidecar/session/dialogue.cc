@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sidecar/session/dialogue.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace memfail::session {
+namespace {
+
+using wire::Body;
+using wire::ErrorCode;
+
+constexpr std::size_t kHelloDescriptors = 3;
+constexpr int kMaxDepth = 8;
+constexpr std::size_t kMaxTables = 4096;
+
+std::size_t index_of(DialogueState state) { return static_cast<std::size_t>(state); }
+
+// The verifier walks offsets in a private copy: nothing the peer does now can
+// change what was verified.
+const wire::Message* verified(std::span<const std::byte> packet) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(packet.data());
+  flatbuffers::Verifier verifier(bytes, packet.size(), kMaxDepth, kMaxTables);
+  return wire::VerifyMessageBuffer(verifier) ? wire::GetMessage(bytes) : nullptr;
+}
+
+}  // namespace
+
+struct Dialogue::Row {
+  Body body;
+  std::array<Handler, kDialogueStates> handlers;  // null: out of state
+};
+
+// clang-format off
+const Dialogue::Row Dialogue::kRows[] = {
+    //                   await hello        await commit             ready                    ended
+    {Body::Hello,      {&Dialogue::hello,  nullptr,                 nullptr,                 nullptr}},
+    {Body::Regions,    {nullptr,           &Dialogue::regions,      &Dialogue::regions,      nullptr}},
+    {Body::Commit,     {nullptr,           &Dialogue::commit,       &Dialogue::commit,       nullptr}},
+    {Body::VcpuState,  {nullptr,           &Dialogue::vcpu_state,   &Dialogue::vcpu_state,   nullptr}},
+    {Body::GuestReset, {nullptr,           &Dialogue::guest_reset,  &Dialogue::guest_reset,  nullptr}},
+    {Body::Goodbye,    {nullptr,           &Dialogue::goodbye,      &Dialogue::goodbye,      nullptr}},
+};
+// clang-format on
+
+std::string_view name_of(DialogueState state) {
+  static constexpr std::array<std::string_view, kDialogueStates> kNames{
+      "await-hello", "await-commit", "ready", "ended"};
+  return kNames[index_of(state)];
+}
+
+Dialogue::Dialogue(SessionTable& table, Host& host, Identity identity)
+    : table_(table), host_(host), identity_(identity) {}
+
+std::size_t Dialogue::expected_descriptors() const {
+  return state_ == DialogueState::kAwaitHello ? kHelloDescriptors : 0;
+}
+
+std::span<const std::byte> Dialogue::answer() const {
+  return std::as_bytes(std::span(builder_.GetCurrentBufferPointer(), builder_.GetSize()));
+}
+
+void Dialogue::answer_sent() {
+  builder_.Clear();
+  reply_fd_.reset();
+}
+
+void Dialogue::discard(shm::Received& received) {
+  for (shm::UniqueFd& fd : received.fds) host_.discard(std::move(fd));
+}
+
+void Dialogue::take(std::span<const std::byte> packet, shm::Received& received) {
+  std::optional<Refusal> refusal;
+  const wire::Message* message = nullptr;
+  if (received.truncated) {
+    refusal = refuse(ErrorCode::descriptor, "message",
+                     "a message of more than 32768 bytes, or with more than " +
+                         std::to_string(expected_descriptors()) + " descriptors");
+  } else if ((message = verified(packet)) == nullptr) {
+    refusal =
+        refuse(ErrorCode::malformed, "message",
+               "a packet of " + std::to_string(packet.size()) + " bytes is not a valid message");
+  } else {
+    refusal = dispatch(*message, received);
+  }
+  discard(received);  // what no handler took
+  if (refusal) fail(*refusal);
+}
+
+std::optional<Refusal> Dialogue::dispatch(const wire::Message& message, shm::Received& received) {
+  const auto* row = std::find_if(std::begin(kRows), std::end(kRows),
+                                 [&](const Row& one) { return one.body == message.body_type(); });
+  const Handler handler = row == std::end(kRows) ? nullptr : row->handlers[index_of(state_)];
+  if (handler == nullptr) {
+    const char* body = wire::EnumNameBody(message.body_type());
+    return Refusal{ErrorCode::out_of_state, "message.body",
+                   static_cast<std::uint64_t>(message.body_type()), 0,
+                   std::string(*body == '\0' ? "an unknown message" : body) +
+                       " is not allowed in state " + std::string(name_of(state_))};
+  }
+  return (this->*handler)(message, received);
+}
+
+std::optional<Refusal> Dialogue::hello(const wire::Message& message, shm::Received& received) {
+  if (received.fd_count != kHelloDescriptors) {
+    return Refusal{ErrorCode::descriptor, "hello descriptors", received.fd_count, kHelloDescriptors,
+                   "hello came with " + std::to_string(received.fd_count) +
+                       " descriptors, 3 are needed: request area, kick, VMM"};
+  }
+  AttachedDescriptors descriptors{std::move(received.fds[0]), std::move(received.fds[1]),
+                                  std::move(received.fds[2])};
+  const wire::Hello& body = *message.body_as_Hello();
+  auto attached = table_.hello(body, identity_, std::move(descriptors));
+  if (!attached) return attached.error();
+  session_ = attached->session;
+  reply_fd_ = std::move(attached->reply);
+  WelcomeFields welcome;
+  welcome.features = body.features() & kFeatures;
+  welcome.resume_key = session_->config().resume_key;
+  welcome.policy = "qemu";
+  welcome.resumed = attached->resumed;
+  encode_welcome(builder_, welcome);
+  state_ = DialogueState::kAwaitCommit;
+  return std::nullopt;
+}
+
+std::optional<Refusal> Dialogue::regions(const wire::Message& message, shm::Received&) {
+  if (auto refusal = session_->stage(*message.body_as_Regions())) return refusal;
+  acknowledge(message);
+  return std::nullopt;
+}
+
+std::optional<Refusal> Dialogue::commit(const wire::Message& message, shm::Received&) {
+  if (auto refusal = session_->commit(*message.body_as_Commit())) return refusal;
+  if (state_ == DialogueState::kAwaitCommit) {
+    const VmLabel& vm = session_->label();
+    host_.log("VM '" + vm.name + "' (" + vm.uuid +
+              ") attached: " + std::to_string(session_->config().guest.vcpus) + " vCPU(s), " +
+              std::to_string(session_->regions().size()) + " region(s), uid " +
+              std::to_string(identity_.uid));
+  }
+  state_ = DialogueState::kReady;
+  acknowledge(message);
+  host_.ready(*session_);  // also after a region change: reports may wait for it
+  return std::nullopt;
+}
+
+std::optional<Refusal> Dialogue::vcpu_state(const wire::Message& message, shm::Received&) {
+  if (auto refusal = session_->vcpu_state(*message.body_as_VcpuState())) return refusal;
+  acknowledge(message);
+  return std::nullopt;
+}
+
+std::optional<Refusal> Dialogue::guest_reset(const wire::Message& message, shm::Received&) {
+  session_->guest_reset(*message.body_as_GuestReset());
+  acknowledge(message);
+  return std::nullopt;
+}
+
+std::optional<Refusal> Dialogue::goodbye(const wire::Message& message, shm::Received&) {
+  acknowledge(message);
+  state_ = DialogueState::kEnded;
+  const auto* reason = message.body_as_Goodbye()->reason();
+  Session& session = *std::exchange(session_, nullptr);
+  session.exit();
+  table_.end(session, "goodbye" + (reason == nullptr ? "" : ": " + reason->str().substr(0, 200)));
+  return std::nullopt;
+}
+
+void Dialogue::acknowledge(const wire::Message& message) { encode_ack(builder_, message.id()); }
+
+void Dialogue::fail(const Refusal& refusal) {
+  state_ = DialogueState::kEnded;
+  reply_fd_.reset();
+  encode_error(builder_, refusal);
+  if (session_ == nullptr) {
+    host_.log("connection of uid " + std::to_string(identity_.uid) + " refused: " + refusal.text);
+    return;
+  }
+  table_.end(*std::exchange(session_, nullptr), refusal.text);
+}
+
+void Dialogue::hang_up() {
+  if (session_ != nullptr) table_.hang_up(*std::exchange(session_, nullptr));
+  state_ = DialogueState::kEnded;
+}
+
+}  // namespace memfail::session

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A session's incidents: found by scanning the request area, decided, answered,
+// published from their outcome, retired.
+//
+// Theory of operation. A pass looks at every lane that has claims which are not
+// retired, and takes each of their cells as far as it goes:
+//
+//   report committed ─► copied, checked, located ─► (snapshot) ─► decided,
+//   verdict recorded ─► reply line, fence, wake ─► outcome committed ─► event
+//   recorded ─► retired
+//
+// Nothing in shared memory orders these lines among each other but their own
+// sequence: a pass may find any of them first, and an outcome without our verdict
+// is normal (the deadline passed, or no sidecar was there). What the VMM writes
+// can end this session only.
+//
+// Between a kick and its reply nothing here allocates or calls the kernel, but
+// for the futex wake of a thread that waits.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "shm/area.h"
+#include "sidecar/decision/decide.h"
+#include "sidecar/session/host.h"
+#include "sidecar/session/incident.h"
+#include "sidecar/session/incident_event.h"
+#include "sidecar/session/refusal.h"
+#include "sidecar/session/region_history.h"
+
+namespace memfail::session {
+
+struct IntakeCounts {
+  std::uint64_t incidents = 0;  // reports seen
+  std::uint64_t lost = 0;       // reports the VMM could not even write down
+  std::uint64_t late = 0;       // verdicts that came after the deadline
+};
+
+class Intake {
+ public:
+  // How much one session may do before the others have their turn.
+  static constexpr std::uint32_t kBudget = 64;
+
+  enum class Pass : std::uint8_t { kNothing, kProgress, kBudgetSpent };
+
+  Intake(Host& host, const VmLabel& vm, const decision::GuestProfile& guest,
+         const RegionHistory& regions, decision::Policy policy);
+
+  // New areas, at attach: the cells go on from what either side knows as done.
+  std::optional<Refusal> attach(shm::RequestView request, shm::ReplyView reply);
+
+  // After the first commit on new areas: verdicts given into the dead ones are
+  // written again, since nobody knows whether they were seen.
+  void repeat_answers();
+
+  // One pass; a refusal ends the session.
+  std::expected<Pass, Refusal> pass(std::uint32_t budget = kBudget);
+
+  // The VMM is gone: drains what it left, then what is open becomes events.
+  void orphan_all();
+
+  std::uint32_t open() const;
+  const IntakeCounts& counts() const { return counts_; }
+
+ private:
+  using Step = std::expected<bool, Refusal>;  // whether anything was done
+
+  std::optional<Refusal> resume_cell(Incident& incident);
+  bool has_claims(std::uint32_t lane) const;
+  Step advance(Incident& incident);
+  Step take_report(Incident& incident);
+  Step take_verdict(Incident& incident);
+  Step take_snapshot(Incident& incident);
+  Step take_outcome(Incident& incident);
+  void locate(Incident& incident);
+  void decide(Incident& incident);
+  void answer(Incident& incident);
+  void retire(Incident& incident);
+  bool unchanged(const Incident& incident) const;
+  std::optional<Refusal> count_lost();
+  std::uint64_t count_half_written() const;
+  void publish(const journal::EventFields& fields);
+  Refusal broken(const Incident& incident, const char* field, const char* what) const;
+  std::span<Incident> cells_of(std::uint32_t lane);
+  shm::LineKey lane_key(std::uint32_t lane) const;
+
+  Host& host_;
+  const VmLabel& vm_;
+  const decision::GuestProfile& guest_;
+  const RegionHistory& regions_;
+  decision::Policy policy_;
+  shm::Geometry geometry_;
+  shm::RequestView request_;
+  shm::ReplyView reply_;
+  std::vector<Incident> incidents_;          // by Geometry::cell_index
+  std::vector<std::uint64_t> lane_retired_;  // incidents done with, by lane
+  std::uint32_t cursor_ = 0;                 // lane at which the next pass begins
+  bool draining_ = false;                    // no verdicts any more
+  IntakeCounts counts_;
+};
+
+}  // namespace memfail::session

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sidecar/session/session_table.h"
+
+#include <sys/random.h>
+
+#include <array>
+
+#include "shm/reply_wait.h"
+#include "sidecar/session/hello_check.h"
+
+namespace memfail::session {
+namespace {
+
+using wire::ErrorCode;
+
+wire::Id128 random_id() {
+  std::array<std::uint64_t, 2> bits{};
+  (void)getrandom(bits.data(), sizeof bits, 0);  // cannot fail for so few bytes after boot
+  return {bits[0], bits[1]};
+}
+
+// Every bit is compared whatever the first ones say: time tells nothing.
+bool same_id(const wire::Id128& a, const wire::Id128& b) {
+  return ((a.low() ^ b.low()) | (a.high() ^ b.high())) == 0;
+}
+
+void discard_all(Host& host, AttachedDescriptors& descriptors) {
+  host.discard(std::move(descriptors.request));
+  host.discard(std::move(descriptors.kick));
+  host.discard(std::move(descriptors.vmm));
+}
+
+bool same_guest(const decision::GuestProfile& a, const decision::GuestProfile& b) {
+  return a.vcpus == b.vcpus && a.vendor == b.vendor;
+}
+
+}  // namespace
+
+std::expected<SessionTable::Attached, Refusal> SessionTable::hello(
+    const wire::Hello& hello, Identity identity, AttachedDescriptors descriptors) {
+  if (host_.discards_clogged()) {
+    return std::unexpected(refuse(ErrorCode::limit, "descriptors",
+                                  "too many descriptors that cannot be closed; try again later"));
+  }
+  auto refusal = check_hello(hello);
+  if (!refusal) refusal = check_descriptors(descriptors, hello.vcpus());
+  if (refusal) {
+    discard_all(host_, descriptors);
+    return std::unexpected(*refusal);
+  }
+  auto session = find_or_make(hello, identity);
+  if (!session) return std::unexpected(session.error());
+  const bool resumed = (*session)->vmm_fd() >= 0;
+  auto reply = (*session)->attach(std::move(descriptors));
+  if (!reply) {
+    destroy(**session);
+    return std::unexpected(reply.error());
+  }
+  detached_.remove(key_of(*hello.session()));
+  host_.attached(**session);
+  return Attached{*session, std::move(*reply), resumed};
+}
+
+std::expected<Session*, Refusal> SessionTable::find_or_make(const wire::Hello& hello,
+                                                            Identity identity) {
+  const auto found = sessions_.find(key_of(*hello.session()));
+  if (found != sessions_.end()) {
+    if (auto refusal = may_resume(*found->second, hello, identity)) {
+      return std::unexpected(*refusal);
+    }
+    return found->second.get();
+  }
+  // A resume key that nobody here gave is not an error: the sidecar that gave it
+  // is gone, and the request area says what it had retired.
+  SessionConfig config;
+  config.label = {*hello.session(), hello.vm_uuid()->str(), hello.vm_name()->str()};
+  config.identity = identity;
+  config.guest = profile_of(hello);
+  config.policy = policy_;
+  config.resume_key = random_id();
+  config.started_ns = shm::monotonic_ns();
+  auto made = std::make_unique<Session>(host_, std::move(config));
+  Session* const session = made.get();
+  sessions_.emplace(key_of(*hello.session()), std::move(made));
+  return session;
+}
+
+std::optional<Refusal> SessionTable::may_resume(Session& session, const wire::Hello& hello,
+                                                Identity identity) {
+  const bool attached =
+      session.state() == SessionState::kAttached && !host_.notice_hang_up(session);
+  if (attached) {
+    return refuse(ErrorCode::session_taken, "hello.session",
+                  "a session with this id is attached already (VM '" + session.label().name + "')");
+  }
+  if (hello.resume_key() == nullptr || !same_id(*hello.resume_key(), session.config().resume_key)) {
+    return refuse(ErrorCode::resume_key, "hello.resume_key",
+                  hello.resume_key() == nullptr
+                      ? "a session with this id exists, and the hello has no resume key"
+                      : "a session with this id exists, and the resume key is another");
+  }
+  if (identity.uid != session.config().identity.uid) {
+    return refuse_limit(ErrorCode::identity, "uid", identity.uid, session.config().identity.uid);
+  }
+  if (!same_guest(session.config().guest, profile_of(hello))) {
+    return refuse_limit(ErrorCode::vcpus, "hello.vcpus of a resumed session", hello.vcpus(),
+                        session.config().guest.vcpus);
+  }
+  return std::nullopt;
+}
+
+void SessionTable::hang_up(Session& session) {
+  host_.detached(session);
+  session.detach();
+  host_.log("VM '" + session.label().name + "' detached; " +
+            std::to_string(session.intake().open()) + " incident(s) open");
+  detached_.push_back(key_of(session.label().session));
+  if (detached_.size() > kMaxDetached) forget_oldest();
+}
+
+void SessionTable::forget_oldest() {
+  const auto found = sessions_.find(detached_.front());
+  host_.log("VM '" + found->second->label().name + "' forgotten: more than " +
+            std::to_string(kMaxDetached) + " sessions are detached");
+  destroy(*found->second);
+}
+
+void SessionTable::exited(Session& session) {
+  const std::uint32_t open = session.intake().open();
+  session.exit();
+  host_.log("VM '" + session.label().name + "' exited" +
+            (open == 0 ? "" : "; " + std::to_string(open) + " incident(s) were open"));
+  destroy(session);
+}
+
+void SessionTable::end(Session& session, std::string_view why) {
+  host_.log("VM '" + session.label().name + "' ended: " + std::string(why));
+  destroy(session);
+}
+
+void SessionTable::destroy(Session& session) {
+  const Key key = key_of(session.label().session);
+  host_.gone(session);
+  detached_.remove(key);
+  sessions_.erase(key);
+}
+
+}  // namespace memfail::session

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// All sessions of this process, by the id their VMM chose. Bounded: detached ones
+// stay for their VMM to come back, the oldest gives way.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "sidecar/session/session.h"
+
+namespace memfail::session {
+
+class SessionTable {
+ public:
+  static constexpr std::size_t kMaxDetached = 4096;
+
+  SessionTable(Host& host, decision::Policy policy) : host_(host), policy_(policy) {}
+
+  struct Attached {
+    Session* session = nullptr;
+    shm::UniqueFd reply;
+    bool resumed = false;
+  };
+
+  // Everything that a hello may be refused for is refused here. `descriptors` that
+  // fail their check are discarded through the host.
+  std::expected<Attached, Refusal> hello(const wire::Hello& hello, Identity identity,
+                                         AttachedDescriptors descriptors);
+
+  void hang_up(Session& session);  // its connection ended; it may come back
+  void exited(Session& session);   // its VMM ended; destroys it
+  void end(Session& session, std::string_view why);  // goodbye or breach; destroys it
+
+  // In order of id.
+  template <typename Visitor>
+  void visit(Visitor&& visitor) const {
+    for (const auto& [id, session] : sessions_) visitor(*session);
+  }
+  std::size_t size() const { return sessions_.size(); }
+
+ private:
+  using Key = std::pair<std::uint64_t, std::uint64_t>;
+
+  static Key key_of(const wire::Id128& id) { return {id.high(), id.low()}; }
+  std::expected<Session*, Refusal> find_or_make(const wire::Hello& hello, Identity identity);
+  std::optional<Refusal> may_resume(Session& session, const wire::Hello& hello, Identity identity);
+  void destroy(Session& session);
+  void forget_oldest();
+
+  Host& host_;
+  decision::Policy policy_;
+  std::map<Key, std::unique_ptr<Session>> sessions_;
+  std::list<Key> detached_;  // oldest first
+};
+
+}  // namespace memfail::session

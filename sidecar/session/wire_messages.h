@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The messages that the sidecar sends. `builder` is cleared first and holds the
+// finished message afterwards.
+#pragma once
+
+#include <string_view>
+
+#include "flatbuffers/flatbuffers.h"
+#include "schema/control_generated.h"
+#include "sidecar/session/refusal.h"
+
+namespace memfail::session {
+
+inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint64_t kFeatures = 0;  // none is defined yet
+
+struct WelcomeFields {
+  std::uint64_t features = 0;
+  wire::Id128 resume_key;
+  std::string_view policy;
+  bool resumed = false;
+};
+
+void encode_welcome(flatbuffers::FlatBufferBuilder& builder, const WelcomeFields& fields);
+void encode_ack(flatbuffers::FlatBufferBuilder& builder, std::uint64_t of);
+void encode_error(flatbuffers::FlatBufferBuilder& builder, const Refusal& refusal);
+
+}  // namespace memfail::session
