@@ -87,11 +87,14 @@ Decision decide(Policy policy, const Input& input) {
   return decision;
 }
 
-bool needs_snapshot(ReportKind kind, wire::ThreadKind thread, Severity severity) {
+bool needs_snapshot(ReportKind kind, wire::ThreadKind thread, Severity severity, bool vm_running) {
   if (kind == ReportKind::none || kind == ReportKind::mmio_exit || severity == Severity::kNone) {
     return false;
   }
-  return severity == Severity::kActionOptional || thread == wire::ThreadKind::vcpu_in_run;
+  if (severity == Severity::kActionOptional) {
+    return vm_running;
+  }
+  return thread == wire::ThreadKind::vcpu_in_run;
 }
 
 }  // namespace memfail::decision

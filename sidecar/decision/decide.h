@@ -24,7 +24,9 @@ Decision decide_sibling(wire::SiblingRule rule, const GuestProfile& guest,
 
 // Whether the decision waits for the vCPU's snapshot. An access that cannot be
 // resumed, outside the KVM_RUN bracket, never comes to the point where one is
-// taken; an emulated access is decided without.
-bool needs_snapshot(wire::ReportKind kind, wire::ThreadKind thread, Severity severity);
+// taken; an emulated access, and an AO while the VM does not run, are decided
+// without.
+bool needs_snapshot(wire::ReportKind kind, wire::ThreadKind thread, Severity severity,
+                    bool vm_running = true);
 
 }  // namespace memfail::decision

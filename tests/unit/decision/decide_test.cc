@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "rule_table.h"
+
 namespace memfail::decision {
 namespace {
 
@@ -34,24 +36,28 @@ TEST(NeedsSnapshot, NeverForWhatIsDecidedWithoutOne) {
   }
 }
 
+TEST(NeedsSnapshot, NotForWhatIsOnlyRememberedWhileTheVmDoesNotRun) {
+  EXPECT_FALSE(
+      needs_snapshot(ReportKind::sigbus, ThreadKind::other, Severity::kActionOptional, false));
+  EXPECT_TRUE(needs_snapshot(ReportKind::sigbus, ThreadKind::vcpu_in_run, Severity::kActionRequired,
+                             false));
+}
+
 // What needs none must come out the same whatever a snapshot would say.
 TEST(NeedsSnapshot, IsTrueWhereverTheSnapshotChangesTheDecision) {
-  for (const auto kind : wire::EnumValuesReportKind()) {
-    for (const auto thread : wire::EnumValuesThreadKind()) {
-      for (const auto severity :
-           {Severity::kNone, Severity::kActionRequired, Severity::kActionOptional}) {
-        Input input;
-        input.guest.mcg_cap_configured = 0x100010A;
-        input.where.address = AddressClass::kGuestRam;
-        input.where.gpa = 0x1000;
-        input.kind = kind;
-        input.thread = thread;
-        input.severity = severity;
-        const bool undecided = decide(Policy::kQemu, input).reason == wire::Reason::no_snapshot;
-        EXPECT_EQ(needs_snapshot(kind, thread, severity), undecided);
-      }
-    }
-  }
+  testing::for_every_combination({4, 4, 3, 2}, [](const std::vector<std::uint32_t>& v) {
+    Input input;
+    input.guest.mcg_cap_configured = 0x100010A;
+    input.where.address = AddressClass::kGuestRam;
+    input.where.gpa = 0x1000;
+    input.kind = static_cast<ReportKind>(v[0]);
+    input.thread = static_cast<ThreadKind>(v[1]);
+    input.severity = static_cast<Severity>(v[2]);
+    input.vm_running = v[3] != 0;
+    const bool undecided = decide(Policy::kQemu, input).reason == wire::Reason::no_snapshot;
+    EXPECT_EQ(needs_snapshot(input.kind, input.thread, input.severity, input.vm_running),
+              undecided);
+  });
 }
 
 }  // namespace

@@ -141,6 +141,7 @@ TEST(RegionMap, IsAViewThatCanBeCopied) {
 
 TEST(RegionMap, FindsEachOfAsManyRegionsAsThereMayBe) {
   std::vector<Region> regions;
+  regions.reserve(kMaxRegions);
   for (std::uint32_t i = 0; i < kMaxRegions; ++i) {
     regions.push_back({i * 0x4000ull, 0x2000, kHva + i * 0x3000ull, 4096, i, 0, 0});
   }
@@ -159,6 +160,7 @@ TEST(RegionMap, FindsEachOfAsManyRegionsAsThereMayBe) {
 // number of matches.
 TEST(RegionMap, FindsTheBestOfAliasNests) {
   std::vector<Region> regions;
+  regions.reserve(kMaxRegions);
   std::uint64_t gpa = std::uint64_t{1} << 60;
   for (std::uint32_t i = 0; i < kMaxRegions; ++i) {
     const std::uint64_t size = (2ull * kMaxRegions - 2ull * i) * 4096;
@@ -168,7 +170,7 @@ TEST(RegionMap, FindsTheBestOfAliasNests) {
   const Owned owned(std::move(regions));
   for (std::uint32_t depth = 0; depth < kMaxRegions; depth += 97) {
     const std::uint64_t left = kHva + depth * 4096ull;
-    const std::uint64_t right = kHva + (2ull * kMaxRegions - depth) * 4096 - 1;
+    const std::uint64_t right = kHva + (2ull * kMaxRegions - depth) * 4096ull - 1;
     EXPECT_EQ(owned.map.find_hva(left, LookupRule::kPreferWritable), depth);
     EXPECT_EQ(owned.map.find_hva(right, LookupRule::kPreferWritable), depth);
     EXPECT_EQ(owned.map.find_hva(right, LookupRule::kSlotOrder), 0u);
@@ -198,7 +200,7 @@ std::vector<Region> random_regions(std::mt19937_64& random, std::size_t count) {
   }
   std::shuffle(regions.begin(), regions.end(), random);
   for (std::uint32_t i = 0; i < count; ++i) {
-    regions[i].slot = static_cast<std::uint32_t>((i * 7919) % count);
+    regions[i].slot = static_cast<std::uint32_t>((std::size_t{i} * 7919) % count);
   }
   return regions;
 }
