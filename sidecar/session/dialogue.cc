@@ -25,6 +25,17 @@ const wire::Message* verified(std::span<const std::byte> packet) {
   return wire::VerifyMessageBuffer(verifier) ? wire::GetMessage(bytes) : nullptr;
 }
 
+Refusal too_long() {
+  return {ErrorCode::malformed, "message", shm::kMaxMessage + 1, shm::kMaxMessage,
+          "a message is longer than " + std::to_string(shm::kMaxMessage) + " bytes"};
+}
+
+Refusal too_many(std::size_t descriptors) {
+  return {ErrorCode::descriptor, "message descriptors", descriptors + 1, descriptors,
+          "a message has more descriptors than the " + std::to_string(descriptors) +
+              " that this state allows"};
+}
+
 }  // namespace
 
 struct Dialogue::Row {
@@ -38,8 +49,8 @@ const Dialogue::Row Dialogue::kRows[] = {
     {Body::Hello,      {&Dialogue::hello,  nullptr,                 nullptr,                 nullptr}},
     {Body::Regions,    {nullptr,           &Dialogue::regions,      &Dialogue::regions,      nullptr}},
     {Body::Commit,     {nullptr,           &Dialogue::commit,       &Dialogue::commit,       nullptr}},
-    {Body::VcpuState,  {nullptr,           &Dialogue::vcpu_state,   &Dialogue::vcpu_state,   nullptr}},
-    {Body::GuestReset, {nullptr,           &Dialogue::guest_reset,  &Dialogue::guest_reset,  nullptr}},
+    {Body::VcpuState,  {nullptr,           nullptr,                 &Dialogue::vcpu_state,   nullptr}},
+    {Body::GuestReset, {nullptr,           nullptr,                 &Dialogue::guest_reset,  nullptr}},
     {Body::Goodbye,    {nullptr,           &Dialogue::goodbye,      &Dialogue::goodbye,      nullptr}},
 };
 // clang-format on
@@ -74,9 +85,7 @@ void Dialogue::take(std::span<const std::byte> packet, shm::Received& received) 
   std::optional<Refusal> refusal;
   const wire::Message* message = nullptr;
   if (received.truncated) {
-    refusal = refuse(ErrorCode::descriptor, "message",
-                     "a message of more than 32768 bytes, or with more than " +
-                         std::to_string(expected_descriptors()) + " descriptors");
+    refusal = packet.size() >= shm::kMaxMessage ? too_long() : too_many(expected_descriptors());
   } else if ((message = verified(packet)) == nullptr) {
     refusal =
         refuse(ErrorCode::malformed, "message",
@@ -120,7 +129,7 @@ std::optional<Refusal> Dialogue::hello(const wire::Message& message, shm::Receiv
   welcome.resume_key = session_->config().resume_key;
   welcome.policy = "qemu";
   welcome.resumed = attached->resumed;
-  encode_welcome(builder_, welcome);
+  encode_welcome(builder_, ++sent_, welcome);
   state_ = DialogueState::kAwaitCommit;
   return std::nullopt;
 }
@@ -168,12 +177,14 @@ std::optional<Refusal> Dialogue::goodbye(const wire::Message& message, shm::Rece
   return std::nullopt;
 }
 
-void Dialogue::acknowledge(const wire::Message& message) { encode_ack(builder_, message.id()); }
+void Dialogue::acknowledge(const wire::Message& message) {
+  encode_ack(builder_, ++sent_, message.id());
+}
 
 void Dialogue::fail(const Refusal& refusal) {
   state_ = DialogueState::kEnded;
   reply_fd_.reset();
-  encode_error(builder_, refusal);
+  encode_error(builder_, ++sent_, refusal);
   if (session_ == nullptr) {
     host_.log("connection of uid " + std::to_string(identity_.uid) + " refused: " + refusal.text);
     return;

@@ -40,7 +40,10 @@ class Dialogue {
 
   // The peer is gone, or the session ended elsewhere (no detaching then).
   void hang_up();
-  void session_gone() { session_ = nullptr; }
+  void session_gone() {
+    session_ = nullptr;
+    state_ = DialogueState::kEnded;
+  }
 
   // Ends the session from outside, e.g. for what its areas held.
   void fail(const Refusal& refusal);
@@ -65,6 +68,7 @@ class Dialogue {
   Identity identity_;
   DialogueState state_ = DialogueState::kAwaitHello;
   Session* session_ = nullptr;
+  std::uint64_t sent_ = 0;  // messages
   flatbuffers::FlatBufferBuilder builder_{512};
   shm::UniqueFd reply_fd_;
 };

@@ -32,6 +32,7 @@ class Host {
 
   virtual void attached(Session& session) = 0;  // watch its pidfd
   virtual void ready(Session& session) = 0;     // watch its kicks, scan it now
+  virtual void replacing(Session& session) = 0;  // its descriptors are about to be closed
   virtual void detached(Session& session) = 0;  // kicks mean nothing any more
   virtual void gone(Session& session) = 0;      // about to be destroyed
 

@@ -33,6 +33,8 @@ std::expected<shm::UniqueFd, Refusal> Session::attach(AttachedDescriptors descri
   request_ = std::move(*request);
   reply_ = std::move(*reply);
   reply_view_ = view;
+  // The peer shares these open files: closing ours would not end a watch on them.
+  if (vmm_fd() >= 0) host_.replacing(*this);
   descriptors_ = std::move(descriptors);
   descriptors_.request.reset();  // mapped: the descriptor is of no more use
   regions_.restart();

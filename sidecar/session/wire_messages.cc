@@ -7,9 +7,9 @@
 namespace memfail::session {
 namespace {
 
-void finish(flatbuffers::FlatBufferBuilder& builder, wire::Body type,
+void finish(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id, wire::Body type,
             flatbuffers::Offset<void> body) {
-  wire::FinishMessageBuffer(builder, wire::CreateMessage(builder, 0, type, body));
+  wire::FinishMessageBuffer(builder, wire::CreateMessage(builder, id, type, body));
 }
 
 // FNV-1a: tells two policies apart, protects nothing.
@@ -21,7 +21,8 @@ std::uint64_t digest(std::string_view text) {
 
 }  // namespace
 
-void encode_welcome(flatbuffers::FlatBufferBuilder& builder, const WelcomeFields& fields) {
+void encode_welcome(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id,
+                    const WelcomeFields& fields) {
   builder.Clear();
   const auto policy = builder.CreateString(fields.policy.data(), fields.policy.size());
   wire::WelcomeBuilder welcome(builder);
@@ -33,21 +34,22 @@ void encode_welcome(flatbuffers::FlatBufferBuilder& builder, const WelcomeFields
   welcome.add_policy(policy);
   welcome.add_policy_digest(digest(fields.policy));
   welcome.add_resumed(fields.resumed);
-  finish(builder, wire::Body::Welcome, welcome.Finish().Union());
+  finish(builder, id, wire::Body::Welcome, welcome.Finish().Union());
 }
 
-void encode_ack(flatbuffers::FlatBufferBuilder& builder, std::uint64_t of) {
+void encode_ack(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id, std::uint64_t of) {
   builder.Clear();
-  finish(builder, wire::Body::Ack, wire::CreateAck(builder, of).Union());
+  finish(builder, id, wire::Body::Ack, wire::CreateAck(builder, of).Union());
 }
 
-void encode_error(flatbuffers::FlatBufferBuilder& builder, const Refusal& refusal) {
+void encode_error(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id,
+                  const Refusal& refusal) {
   builder.Clear();
   const auto field = builder.CreateString(refusal.field);
   const auto text = builder.CreateString(refusal.text);
   const auto error =
       wire::CreateError(builder, refusal.code, field, refusal.value, refusal.limit, text);
-  finish(builder, wire::Body::Error, error.Union());
+  finish(builder, id, wire::Body::Error, error.Union());
 }
 
 }  // namespace memfail::session

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The messages that the sidecar sends. `builder` is cleared first and holds the
-// finished message afterwards.
+// finished message afterwards. `id` counts up from 1 on each side.
 #pragma once
 
 #include <string_view>
@@ -22,8 +22,10 @@ struct WelcomeFields {
   bool resumed = false;
 };
 
-void encode_welcome(flatbuffers::FlatBufferBuilder& builder, const WelcomeFields& fields);
-void encode_ack(flatbuffers::FlatBufferBuilder& builder, std::uint64_t of);
-void encode_error(flatbuffers::FlatBufferBuilder& builder, const Refusal& refusal);
+void encode_welcome(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id,
+                    const WelcomeFields& fields);
+void encode_ack(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id, std::uint64_t of);
+void encode_error(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id,
+                  const Refusal& refusal);
 
 }  // namespace memfail::session

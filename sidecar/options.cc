@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sidecar/options.h"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+namespace memfail {
+namespace {
+
+// As given, before it is known what of it can be had.
+struct Given {
+  Options options;
+  std::string journal;
+  std::string sandbox = "auto";
+  std::string seccomp;
+  bool print_capabilities = false;
+};
+
+constexpr const char* kAbout =
+    "Decides what becomes of broken memory pages of KVM virtual machines.\n"
+    "A VMM connects, forwards each SIGBUS of its guest's memory, and is told what to do.";
+
+constexpr const char* kFooter =
+    "\nExample:\n"
+    "  memfaild --socket-path /run/memfaild/vm.sock --events /run/memfaild/events.sock \\\n"
+    "           --ctl /run/memfaild/ctl.sock\n"
+    "  memfailctl events --follow --socket /run/memfaild/events.sock\n"
+    "  memfailctl status --socket /run/memfaild/ctl.sock\n"
+    "\n"
+    "One process serves any number of VMs, stays in the foreground, and ends on SIGTERM.\n"
+    "It exits with 1, and one line on stderr, if it cannot start.";
+
+void declare(CLI::App& app, Given& given) {
+  Options& options = given.options;
+  app.set_version_flag("--version", std::string("memfaild ") + MEMFAIL_VERSION);
+  app.footer(kFooter);
+  auto* path = app.add_option("--socket-path", options.socket_path,
+                              "Listen for VMMs on this Unix socket (at most 107 bytes)");
+  auto* fd = app.add_option("--fd", options.fd,
+                            "Serve the one VMM at the other end of this connected socket");
+  path->type_name("PATH")->excludes(fd);
+  fd->type_name("N")->check(CLI::NonNegativeNumber);
+  app.add_option("--events", options.events, "Publish events here, as JSON Lines")
+      ->type_name("PATH");
+  app.add_option("--ctl", options.ctl, "Answer memfailctl here")->type_name("PATH");
+  app.add_option("--journal", given.journal, "Keep incidents on disk in this directory")
+      ->type_name("DIR");
+  app.add_option("--policy", options.policy, "A policy file, or the built-in policy 'qemu'")
+      ->type_name("FILE|qemu")
+      ->capture_default_str();
+  app.add_option("--sandbox", given.sandbox,
+                 "auto: every layer that can be had; strict: all or none at all; none")
+      ->check(CLI::IsMember({"auto", "strict", "none"}))
+      ->capture_default_str();
+  app.add_option("--seccomp", given.seccomp, "What a forbidden system call does")
+      ->check(CLI::IsMember({"kill", "trap", "log"}));
+  app.add_flag("--one-off", options.one_off, "End when the first VM has left");
+  app.add_flag("--print-capabilities", given.print_capabilities,
+               "Print what this back end is, as JSON, and exit");
+}
+
+std::string not_yet(const Given& given) {
+  if (!given.journal.empty()) return "--journal: incidents are kept in memory only";
+  if (given.sandbox == "strict") return "--sandbox strict: use auto or none";
+  if (!given.seccomp.empty()) return "--seccomp: there is no filter to choose for";
+  if (given.options.policy != "qemu") return "--policy FILE: the built-in policy is 'qemu'";
+  return "";
+}
+
+int fail(const std::string& line) {
+  std::cerr << "memfaild: " << line << '\n';
+  return 1;
+}
+
+void print_capabilities() {
+  const nlohmann::ordered_json json{{"type", "memory-failure"},
+                                    {"features", nlohmann::ordered_json::array()},
+                                    {"protocol", {{"min", 1}, {"max", 1}}},
+                                    {"policies", {"qemu"}},
+                                    {"version", MEMFAIL_VERSION}};
+  std::cout << json.dump(2) << '\n';
+}
+
+}  // namespace
+
+std::expected<Options, int> parse_options(int argc, char** argv) {
+  CLI::App app(kAbout, "memfaild");
+  Given given;
+  declare(app, given);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& done) {  // help, version
+    return std::unexpected(app.exit(done));
+  } catch (const CLI::ParseError& error) {
+    return std::unexpected(fail(std::string(error.what()) + "; see memfaild --help"));
+  }
+  if (given.print_capabilities) {
+    print_capabilities();
+    return std::unexpected(0);
+  }
+  if (const std::string what = not_yet(given); !what.empty()) {
+    return std::unexpected(fail("not yet: " + what));
+  }
+  if (given.options.socket_path.empty() && given.options.fd < 0) {
+    return std::unexpected(fail("give --socket-path PATH or --fd N; see memfaild --help"));
+  }
+  given.options.sandbox = given.sandbox != "none";
+  return given.options;
+}
+
+}  // namespace memfail

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sidecar/server/connection.h"
+
+#include <poll.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "shm/control_socket.h"
+
+namespace memfail::server {
+namespace {
+
+// One more than a message may have shows a longer one as truncated. One buffer
+// for all: a message is handled before the next is read, by this one thread.
+alignas(16) std::array<std::byte, shm::kMaxMessage> g_packet;
+
+}  // namespace
+
+Connection::Connection(Parts parts, shm::UniqueFd fd, session::Identity identity,
+                       std::uint64_t since_ms)
+    : parts_(parts),
+      fd_(std::move(fd)),
+      identity_(identity),
+      since_ms_(since_ms),
+      dialogue_(parts.table, parts.host, identity) {}
+
+Connection::~Connection() {
+  if (!over_) parts_.poll_set.remove(fd_.get(), *this);
+}
+
+bool Connection::watch() { return parts_.poll_set.add(fd_.get(), EPOLLIN, *this); }
+
+void Connection::on_ready(std::uint32_t events) {
+  if (sending_ && (events & EPOLLOUT) != 0 && !send_answer()) return;
+  if (sending_) {
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0) hang_up();
+    return;
+  }
+  for (int i = 0; i < kMessagesPerTurn && !over_ && !sending_; ++i) {
+    if (!receive_one()) return;
+  }
+}
+
+bool Connection::receive_one() {
+  auto received = shm::receive_message(fd_.get(), g_packet, dialogue_.expected_descriptors());
+  if (!received) {
+    if (received.error() != -EAGAIN) hang_up();
+    return false;
+  }
+  if (received->size == 0 && !received->truncated) {
+    hang_up();
+    return false;
+  }
+  parts_.owner.handling(*this);
+  dialogue_.take(std::span(g_packet).first(received->size), *received);
+  return send_answer();
+}
+
+bool Connection::send_answer() {
+  const auto answer = dialogue_.answer();
+  if (!answer.empty()) {
+    const int fd = dialogue_.answer_fd();
+    const int result = shm::send_message(fd_.get(), answer, std::span(&fd, fd >= 0 ? 1U : 0U));
+    if (result == -EAGAIN && dialogue_.state() != session::DialogueState::kEnded) {
+      if (!std::exchange(sending_, true)) parts_.poll_set.change(fd_.get(), EPOLLOUT, *this);
+      return false;
+    }
+    dialogue_.answer_sent();
+    if (result != 0 && result != -EAGAIN) {
+      hang_up();
+      return false;
+    }
+  }
+  if (std::exchange(sending_, false)) parts_.poll_set.change(fd_.get(), EPOLLIN, *this);
+  if (dialogue_.state() == session::DialogueState::kEnded) {
+    close();
+    return false;
+  }
+  return true;
+}
+
+bool Connection::peer_is_gone() const {
+  pollfd one{.fd = fd_.get(), .events = 0, .revents = 0};
+  return over_ || (::poll(&one, 1, 0) == 1 && (one.revents & (POLLHUP | POLLERR)) != 0);
+}
+
+void Connection::hang_up() {
+  if (over_) return;
+  dialogue_.hang_up();
+  close();
+}
+
+void Connection::fail(const session::Refusal& refusal) {
+  if (over_) return;
+  dialogue_.fail(refusal);
+  send_answer();
+}
+
+void Connection::close() {
+  if (std::exchange(over_, true)) return;
+  parts_.poll_set.remove(fd_.get(), *this);
+  fd_.reset();
+  parts_.owner.connection_over(*this);
+}
+
+}  // namespace memfail::server

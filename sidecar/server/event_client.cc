@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sidecar/server/event_client.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace memfail::server {
+
+EventClient::EventClient(ClientOwner& owner, PollSet& poll_set, shm::UniqueFd fd,
+                         const journal::RecordStore& records)
+    : owner_(owner), poll_set_(poll_set), fd_(std::move(fd)), subscriber_(records) {}
+
+EventClient::~EventClient() {
+  if (!over_) poll_set_.remove(fd_.get(), *this);
+}
+
+bool EventClient::watch() { return poll_set_.add(fd_.get(), listening_, *this); }
+
+void EventClient::on_ready(std::uint32_t events) {
+  if ((events & EPOLLERR) != 0 || (events & (EPOLLHUP | EPOLLIN)) == EPOLLHUP) {
+    close();
+    return;
+  }
+  if (input_open_ && (events & EPOLLIN) != 0) receive();
+  if (!over_) send();
+}
+
+void EventClient::receive() {
+  std::array<char, 2048> buffer{};
+  const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (got > 0) {
+    subscriber_.take_input({buffer.data(), static_cast<std::size_t>(got)});
+  } else if (got == 0) {
+    input_open_ = false;  // half closed: it may still read
+    subscriber_.input_ended();
+  } else if (errno != EAGAIN && errno != EINTR) {
+    close();
+  }
+}
+
+void EventClient::send() {
+  for (;;) {
+    const std::string_view bytes = subscriber_.output();
+    if (bytes.empty()) break;
+    const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0 && errno == EAGAIN) {
+      listen_for((input_open_ ? EPOLLIN : 0U) | EPOLLOUT);
+      return;
+    }
+    if (sent < 0) {
+      close();
+      return;
+    }
+    subscriber_.consumed(static_cast<std::size_t>(sent));
+  }
+  if (subscriber_.finished()) {
+    close();
+  } else {
+    listen_for(input_open_ ? EPOLLIN : 0U);
+  }
+}
+
+void EventClient::listen_for(std::uint32_t events) {
+  if (events != listening_) poll_set_.change(fd_.get(), events, *this);
+  listening_ = events;
+}
+
+void EventClient::close() {
+  if (std::exchange(over_, true)) return;
+  poll_set_.remove(fd_.get(), *this);
+  fd_.reset();
+  owner_.client_over();
+}
+
+}  // namespace memfail::server

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What this process serves: VMs on the control socket, readers on the events
+// socket, operators on the ctl socket, and the turns of the loop between them.
+//
+// A turn: the descriptors that are ready are handled; then every session that
+// has work gets its bounded share; then, with all verdicts out, readers get the
+// events. While any session has more to do the loop does not sleep.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "sidecar/journal/record_store.h"
+#include "sidecar/server/closer.h"
+#include "sidecar/server/connection.h"
+#include "sidecar/server/ctl_client.h"
+#include "sidecar/server/event_client.h"
+#include "sidecar/server/listener.h"
+#include "sidecar/server/poll_set.h"
+#include "sidecar/server/vm_port.h"
+#include "sidecar/session/session_table.h"
+
+namespace memfail::server {
+
+struct ServerOptions {
+  bool one_off = false;  // end when the first VM has left
+  std::string version;
+  std::string policy;
+  std::vector<std::string> sandbox_layers;
+};
+
+class Server final : public session::Host,
+                     public ConnectionOwner,
+                     public ClientOwner,
+                     public VmPortOwner {
+ public:
+  static constexpr std::size_t kMaxHalfOpen = 64;
+  static constexpr std::size_t kMaxHalfOpenPerUid = 4;
+  static constexpr std::size_t kMaxReaders = 64;
+  static constexpr std::size_t kMaxOperators = 16;
+
+  explicit Server(ServerOptions options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  PollSet& poll_set() { return poll_set_; }
+
+  // Each takes over; false: errno says why.
+  bool serve_vms(int listen_fd);
+  bool serve_vm(shm::UniqueFd connected);  // --fd
+  bool serve_readers(int listen_fd);
+  bool serve_operators(int listen_fd);
+
+  // One turn. True: more is to be done at once.
+  bool turn();
+
+  // Half-open connections that have waited too long are closed. Milliseconds until
+  // it is to be called again; none: nothing waits.
+  std::optional<std::uint64_t> expire(std::uint64_t now_ms);
+
+  // Whether a connection was accepted since the last call: it owes a hello.
+  bool accepted_any() { return std::exchange(accepted_, false); }
+  bool finished() const { return finished_; }
+
+ private:
+  using Connections = std::list<std::unique_ptr<Connection>>;
+
+  void accept_vm(shm::UniqueFd fd);
+  void accept_reader(shm::UniqueFd fd);
+  void accept_operator(shm::UniqueFd fd);
+  bool has_room(uid_t uid) const;
+  void serve_hot();
+  void serve_one(VmPort& port);
+  void tell_readers();
+  void bury();
+  bool listen(int listen_fd, std::function<void(shm::UniqueFd)> accepted);
+  VmPort* port_of(const session::Session& session);
+
+  // session::Host
+  journal::RecordStore& records() override { return records_; }
+  std::uint64_t realtime_us() override;
+  void log(std::string_view line) override;
+  void event_appended() override { events_waiting_ = true; }
+  void discard(shm::UniqueFd fd) override { closer_.close(std::move(fd)); }
+  bool discards_clogged() override { return closer_.clogged(); }
+  bool notice_hang_up(session::Session& session) override;
+  void attached(session::Session& session) override;
+  void ready(session::Session& session) override;
+  void replacing(session::Session& session) override;
+  void detached(session::Session& session) override;
+  void gone(session::Session& session) override;
+
+  // ConnectionOwner, ClientOwner, VmPortOwner
+  void handling(Connection& connection) override { current_ = &connection; }
+  void connection_over(Connection& connection) override;
+  void client_over() override { clients_over_ = true; }
+  std::string answer_operator(std::string_view request) override;
+  void vm_rang(VmPort& port) override;
+  void vm_exited(VmPort& port) override;
+
+  ServerOptions options_;
+  PollSet poll_set_;
+  journal::RecordStore records_;
+  Closer closer_;
+  session::SessionTable table_;
+  std::list<Listener> listeners_;
+  Connections connections_;
+  Connection* current_ = nullptr;  // whose message is being handled
+  std::list<EventClient> readers_;
+  std::list<CtlClient> operators_;
+  std::unordered_map<const session::Session*, std::unique_ptr<VmPort>> ports_;
+  std::vector<VmPort*> hot_;
+  std::vector<std::unique_ptr<VmPort>> dead_ports_;  // until the turn's end
+  bool had_vm_ = false;
+  bool accepted_ = false;
+  bool connections_over_ = false;
+  bool clients_over_ = false;
+  bool events_waiting_ = false;
+  bool finished_ = false;
+};
+
+}  // namespace memfail::server
