@@ -36,7 +36,8 @@ endif()
 add_library(memfail_plain_flags INTERFACE)
 target_link_libraries(memfail_plain_flags INTERFACE memfail_flags)
 target_compile_options(memfail_plain_flags INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti -fno-threadsafe-statics>)
+  $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti -fno-threadsafe-statics
+                                   -U_GLIBCXX_ASSERTIONS>)
 
 # memfail_add_test(NAME shm_line_test SOURCES … LIBRARIES … [LABELS …] [TIMEOUT s])
 # Every test is a GoogleTest program; one ctest entry a program.
