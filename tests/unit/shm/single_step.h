@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Interrupts a piece of code after exactly its k-th instruction. The processor's
+// trap flag raises SIGTRAP after each instruction; the handler, in which the kernel
+// clears the flag, counts them and acts at the k-th. A signal handler can come at
+// each of these points and at no other.
+#pragma once
+
+#include <signal.h>
+#include <ucontext.h>
+
+#include <cstdint>
+#include <cstdio>
+
+namespace memfail::shm::testing {
+
+// Under TSan a step may stand inside its run-time library, which is not made to be
+// entered again from there. ASan's steps are many: every n-th is taken.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kCanStep = false;
+inline constexpr long kStride = 1;
+#elif defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kCanStep = true;
+inline constexpr long kStride = 13;
+#else
+inline constexpr bool kCanStep = true;
+inline constexpr long kStride = 1;
+#endif
+
+class SingleStep {
+ public:
+  using Action = void (*)();
+
+  // Makes SIGTRAP ours until the end of the scope.
+  SingleStep() {
+    struct sigaction action = {};
+    action.sa_sigaction = &SingleStep::on_trap;
+    action.sa_flags = SA_SIGINFO | SA_NODEFER;  // an action may never return
+    ::sigaction(SIGTRAP, &action, &before_);
+  }
+  SingleStep(const SingleStep&) = delete;
+  SingleStep& operator=(const SingleStep&) = delete;
+  ~SingleStep() { ::sigaction(SIGTRAP, &before_, nullptr); }
+
+  // Runs `body`, and `act` after its `at`-th instruction; from there on it runs free.
+  // With `at` 0 it is stepped to its end. How many steps there were. The state is
+  // thread-local: other threads go on undisturbed.
+  template <typename Body>
+  __attribute__((noinline)) static long run(const Body& body, long at, Action act) {
+    steps_ = 0;
+    at_ = at;
+    act_ = act;
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | kTrapFlag);
+    body();
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~kTrapFlag);
+    return steps_;
+  }
+
+ private:
+  static constexpr unsigned long long kTrapFlag = 0x100;
+  static void on_trap(int, siginfo_t*, void* context) {
+    steps_ = steps_ + 1;
+    if (steps_ != at_) return;
+    static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~static_cast<long>(kTrapFlag);
+    act_();
+  }
+  static inline thread_local volatile long steps_ = 0;
+  static inline thread_local long at_ = 0;
+  static inline thread_local Action act_ = nullptr;
+  struct sigaction before_ = {};
+};
+
+}  // namespace memfail::shm::testing
