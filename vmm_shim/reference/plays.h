@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// How each scenario goes; the table of them is in scenario.cc.
+#pragma once
+
+#include "vmm_shim/reference/stage.h"
+
+namespace memfail::reference {
+
+// plays_guest.cc: the guest's memory, and a guest that can be told.
+void play_ar_guest_ram(Stage& stage);
+void play_ao_guest_ram(Stage& stage);
+void play_ao_and_ar_together(Stage& stage);
+void play_broadcast(Stage& stage);
+void play_ar_same_page(Stage& stage);
+void play_lmce(Stage& stage);
+
+// plays_unready.cc: a guest that cannot be told now, or never.
+void play_cr4_mce_clear(Stage& stage);
+void play_mcip_set(Stage& stage);
+void play_sibling_queued(Stage& stage);
+void play_ap_not_started(Stage& stage);
+void play_mcg_ctl_off(Stage& stage);
+void play_bank_ctl_off(Stage& stage);
+void play_emulated_access(Stage& stage);
+
+// plays_vmm.cc: the failure hits the VMM itself.
+void play_ar_vmm_memory(Stage& stage);
+void play_ao_vmm_memory(Stage& stage);
+void play_ar_outside_run(Stage& stage);
+void play_si_kernel(Stage& stage);
+
+}  // namespace memfail::reference

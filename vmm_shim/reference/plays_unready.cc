@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "vmm_shim/reference/guest.h"
+#include "vmm_shim/reference/kvm_ioctl.h"
+#include "vmm_shim/reference/plays.h"
+
+namespace memfail::reference {
+namespace {
+
+constexpr std::uint32_t kBankInUse = 9;
+
+// The guest is told nothing: it meets a really broken page again and again.
+void meet_untold(Stage& stage) {
+  stage.break_page(kFirstPage);
+  stage.guest_touches_broken(0, kFirstPage);
+  stage.expect_incidents(stage.real() ? 3 : 1);
+}
+
+void switch_off(Stage& stage, std::uint32_t msr) {
+  stage.vmm().command(0, COMMAND_WRMSR, msr, 0);
+  stage.expect_done(0, 1);
+}
+
+void meet_and_reset(Stage& stage) {
+  stage.break_page(kFirstPage);
+  stage.guest_touches_broken(0, kFirstPage);
+  stage.expect_reset();
+}
+
+}  // namespace
+
+void play_cr4_mce_clear(Stage& stage) { meet_and_reset(stage); }
+
+void play_ap_not_started(Stage& stage) { meet_and_reset(stage); }
+
+void play_mcg_ctl_off(Stage& stage) {
+  switch_off(stage, kMsrMcgCtl);
+  meet_untold(stage);
+}
+
+void play_bank_ctl_off(Stage& stage) {
+  switch_off(stage, kMsrMc0Ctl + 4 * kBankInUse);
+  meet_untold(stage);
+}
+
+// The guest's handler meets a second broken page before it has cleared MCIP.
+void play_mcip_set(Stage& stage) {
+  stage.break_page(kSecondPage);
+  stage.vmm().touch_in_handler(0, kSecondPage);
+  if (!stage.real()) {
+    stage.on_thread(
+        0, [&] { stage.vmm().vcpu(0).hooks().in_handler = [&] { stage.arm(0, kSecondPage); }; });
+  }
+  meet_and_reset(stage);
+}
+
+// vCPU 1 meets a broken page of its own when the broadcast of vCPU 0's is queued
+// on it and its guest has not run since. No page breaks at such a moment by plan:
+// the signal is raised, also where pages break for real.
+void play_sibling_queued(Stage& stage) {
+  stage.break_page(kSecondPage);
+  stage.on_thread(
+      1, [&] { stage.vmm().vcpu(1).hooks().after_post = [&] { stage.arm(1, kSecondPage); }; });
+  meet_and_reset(stage);
+}
+
+// KVM emulates the instruction; what comes is no signal but an exit that looks
+// like a device's.
+void play_emulated_access(Stage& stage) {
+  stage.break_page(kFirstPage);
+  stage.vmm().command(0, COMMAND_OUTSB, kFirstPage);
+  stage.expect_reset();
+}
+
+}  // namespace memfail::reference

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "vmm_shim/reference/stage.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+
+#include <cstring>
+#include <future>
+#include <memory>
+
+#include "vmm_shim/reference/exit.h"
+#include "vmm_shim/reference/guest.h"
+#include "vmm_shim/reference/hex.h"
+
+namespace memfail::reference {
+namespace {
+
+// What KVM says of a page that is known to be broken: the 4 KiB page itself,
+// whatever its backing.
+constexpr unsigned kPageShift = 12;
+
+void load(const std::byte* at) { (void)*reinterpret_cast<const volatile std::byte*>(at); }
+
+}  // namespace
+
+void Stage::break_page(std::uint32_t offset) {
+  vmm_.timeline().note("guest page " + hex(GUEST_TEST_REGION + offset) + " breaks");
+  if (!real()) return;
+  const std::size_t size = vmm_.test_region().page_size();
+  break_memory(page(offset) - (hva(offset) % size), size);
+}
+
+// On a vCPU's thread: what the next KVM_RUN does in a real machine, raised here.
+void Stage::arm(unsigned vcpu, std::uint32_t offset) {
+  vmm_.vcpu(vcpu).hooks().in_run = [address = hva(offset)] {
+    raise_sigbus(BUS_MCEERR_AR, address, kPageShift);
+  };
+}
+
+void Stage::guest_touches_broken(unsigned vcpu, std::uint32_t offset) {
+  if (real()) return vmm_.command(vcpu, COMMAND_LOAD, offset);
+  vmm_.vcpu(vcpu).post([this, vcpu, offset] { arm(vcpu, offset); });
+}
+
+void Stage::vcpu_told_of_broken(unsigned vcpu, std::uint32_t offset) {
+  if (real()) {
+    on_thread(vcpu, [] { set_early_kill(true); });
+    return break_page(offset);
+  }
+  break_page(offset);
+  vmm_.vcpu(vcpu).post([this, vcpu, offset] {
+    vmm_.vcpu(vcpu).hooks().in_run = [address = hva(offset), shift = backing_shift()] {
+      raise_sigbus(BUS_MCEERR_AO, address, shift);
+    };
+  });
+}
+
+void Stage::this_thread_told_of_broken(std::byte* at) {
+  const auto address = reinterpret_cast<std::uint64_t>(at);
+  if (!real()) return raise_sigbus(BUS_MCEERR_AO, address, kPageShift);
+  set_early_kill(true);
+  break_memory(at, std::size_t{1} << kPageShift);
+}
+
+void Stage::this_thread_touches_broken(std::byte* at) {
+  const auto address = reinterpret_cast<std::uint64_t>(at);
+  if (!real()) return raise_sigbus(BUS_MCEERR_AR, address, kPageShift);
+  break_memory(at, std::size_t{1} << kPageShift);
+  load(at);
+}
+
+void Stage::on_thread(unsigned vcpu, const std::function<void()>& function) {
+  std::promise<void> promise;
+  auto done = promise.get_future();
+  if (!vmm_.vcpu(vcpu).post([&] {
+        function();
+        promise.set_value();
+      })) {
+    die("vCPU " + std::to_string(vcpu) + " has no thread");
+  }
+  done.wait();
+}
+
+std::byte* Stage::own_page() {
+  void* page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) die(std::string("a page: ") + std::strerror(errno));
+  return static_cast<std::byte*>(std::memset(page, 1, 4096));
+}
+
+void Stage::expect(const char* what, const std::function<bool()>& condition) {
+  if (!vmm_.run_until(condition)) missed_.emplace_back(what);
+}
+
+void Stage::expect_incidents(std::size_t count) {
+  expect("the incident's end", [&] { return vmm_.incidents().size() >= count; });
+}
+
+void Stage::expect_banks(unsigned vcpu, unsigned count) {
+  expect("a machine check in the guest", [&] { return vmm_.view().counts(vcpu).banks >= count; });
+}
+
+void Stage::expect_recovered(unsigned vcpu) {
+  expect("the guest's recovery", [&] { return vmm_.view().counts(vcpu).recovered > 0; });
+}
+
+void Stage::expect_done(unsigned vcpu, unsigned count) {
+  expect("the end of a guest command", [&] { return vmm_.view().counts(vcpu).done >= count; });
+}
+
+void Stage::expect_reset() {
+  expect("the VM's reset",
+         [&] { return vmm_.state() == VmState::kReset && vmm_.view().counts(0).ready > 1; });
+}
+
+}  // namespace memfail::reference

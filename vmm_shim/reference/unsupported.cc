@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "vmm_shim/reference/unsupported.h"
+
+#include "vmm_shim/reference/exit.h"
+#include "vmm_shim/reference/guest.h"
+#include "vmm_shim/reference/hex.h"
+#include "vmm_shim/reference/machine.h"
+#include "vmm_shim/reference/vcpu_setup.h"
+
+namespace memfail::reference {
+namespace {
+
+// Asks the host's KVM with a machine that is never started.
+std::string why_kvm_refuses(const Needs& needs) {
+  const auto low = Memory::make(RamKind::kAnonymous, GUEST_LOW_SIZE);
+  const auto test = Memory::make(RamKind::kAnonymous, GUEST_TEST_SIZE);
+  if (!low || !test) die(low ? test.error() : low.error());
+  const Machine machine(*low, *test);
+  if (needs.not_started > 0 && !machine.has_irqchip()) {
+    return "without an in-kernel interrupt controller every vCPU is started";
+  }
+  const UniqueFd vcpu = machine.create_vcpu(0);
+  const std::uint64_t mcg_cap = kMcgCap | needs.mcg_cap;
+  if (can_offer(machine, vcpu.get(), mcg_cap)) return {};
+  return "KVM_X86_SETUP_MCE refuses MCG_CAP " + hex(mcg_cap) + "; this host's KVM offers " +
+         hex(machine.mce_capabilities());
+}
+
+}  // namespace
+
+std::string why_unsupported(const Scenario& scenario, PoisonKind poison) {
+  if (std::string why = why_unavailable(poison); !why.empty()) return why;
+  if (scenario.needs.real_poison && poison == PoisonKind::kSignal) {
+    return "needs a really broken page (--poison hwpoison): no signal is involved";
+  }
+  return why_kvm_refuses(scenario.needs);
+}
+
+}  // namespace memfail::reference
