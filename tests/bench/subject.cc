@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/bench/subject.h"
+
+#include <time.h>
+
+#include <algorithm>
+
+namespace memfail::bench {
+namespace {
+
+constexpr std::uint32_t kTurn = 100;
+constexpr std::uint32_t kWarmUp = 20;
+constexpr long kSettleNs = 50'000;
+
+void take_turn(Subject& subject, std::uint32_t rounds, Samples& samples) {
+  for (std::uint32_t i = 0; i < rounds; ++i) samples.add(subject.round());
+}
+
+}  // namespace
+
+void settle() {
+  const timespec pause{0, kSettleNs};
+  ::nanosleep(&pause, nullptr);
+}
+
+std::vector<Samples> measure_in_turns(std::span<Subject* const> subjects, std::uint32_t rounds) {
+  std::vector<Samples> results(subjects.size());
+  Samples thrown_away;
+  for (std::size_t i = 0; i < subjects.size(); ++i) {
+    results[i].reserve(rounds);
+    take_turn(*subjects[i], std::min(kWarmUp, rounds), thrown_away);
+  }
+  for (std::uint32_t done = 0; done < rounds; done += kTurn) {
+    const std::uint32_t turn = std::min(kTurn, rounds - done);
+    for (std::size_t i = 0; i < subjects.size(); ++i) take_turn(*subjects[i], turn, results[i]);
+  }
+  return results;
+}
+
+}  // namespace memfail::bench
