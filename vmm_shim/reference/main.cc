@@ -58,8 +58,8 @@ VmmConfig vmm_config(const Options& options, const Needs& needs) {
 }
 
 // Lets a driver do something to the sidecar at this moment.
-void hold(int output) {
-  print(output, {{"holding", true}});
+void hold(int output, const char* moment) {
+  print(output, {{"holding", moment}});
   char line[16];
   if (read(STDIN_FILENO, line, sizeof(line)) <= 0) die("--hold: standard input has ended");
 }
@@ -72,10 +72,13 @@ int play(const Scenario& scenario, const Options& options, int output, Memory te
   so_far.pop_back();  // the closing brace
   prepare_last_words(output, so_far);
 
-  if (options.hold) hold(output);
+  if (options.hold) hold(output, "before");
   Stage stage(vmm, options.poison);
   scenario.play(stage);
-  if (options.hold) vmm.run_until([&] { return vmm.failures().attached(); }, kReattachLimitMs);
+  if (options.hold) {
+    hold(output, "after");
+    vmm.run_until([&] { return vmm.failures().attached(); }, kReattachLimitMs);
+  }
   vmm.stop();
 
   Json result = describe(vmm, options.scenario, no_sidecar);

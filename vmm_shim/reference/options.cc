@@ -93,8 +93,8 @@ Options parse_options(int argc, char** argv) {
   add_failure_handling(app, options);
   app.add_option("--json", options.json, "Where the result goes; -: standard output");
   app.add_flag("--hold", options.hold,
-               "Say {\"holding\":true} when the guest is ready, and go on after a line on "
-               "standard input; at the end wait until a sidecar is attached");
+               "Say {\"holding\":\"before\"} when the guest is ready and \"after\" when all is "
+               "over, each time wait for a line on standard input; end with a sidecar attached");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <functional>
+#include <future>
+#include <memory>
+
 #include "vmm_shim/reference/guest.h"
 #include "vmm_shim/reference/kvm_ioctl.h"
 #include "vmm_shim/reference/plays.h"
@@ -20,6 +24,23 @@ void switch_off(Stage& stage, std::uint32_t msr) {
   stage.expect_done(0, 1);
 }
 
+// vCPU 0 meets a broken page; its broadcast reaches vCPU 1, whose thread waits
+// there until vCPU 0's guest has recovered, and then goes on with `then`. Without
+// that wait, what the guest still gets to say before a reset would be chance.
+void meet_then_broadcast(Stage& stage, const std::function<void()>& then) {
+  const auto recovered = std::make_shared<std::promise<void>>();
+  stage.on_thread(1, [&] {
+    stage.vmm().vcpu(1).hooks().after_post = [recovered, then] {
+      recovered->get_future().wait();
+      then();
+    };
+  });
+  stage.break_page(kFirstPage);
+  stage.guest_touches_broken(0, kFirstPage);
+  stage.expect_recovered(0);
+  recovered->set_value();
+}
+
 void meet_and_reset(Stage& stage) {
   stage.break_page(kFirstPage);
   stage.guest_touches_broken(0, kFirstPage);
@@ -30,7 +51,11 @@ void meet_and_reset(Stage& stage) {
 
 void play_cr4_mce_clear(Stage& stage) { meet_and_reset(stage); }
 
-void play_ap_not_started(Stage& stage) { meet_and_reset(stage); }
+// vCPU 0 is told, then its broadcast finds vCPU 1 as INIT left it.
+void play_ap_not_started(Stage& stage) {
+  meet_then_broadcast(stage, [] {});
+  stage.expect_reset();
+}
 
 void play_mcg_ctl_off(Stage& stage) {
   switch_off(stage, kMsrMcgCtl);
@@ -58,9 +83,8 @@ void play_mcip_set(Stage& stage) {
 // the signal is raised, also where pages break for real.
 void play_sibling_queued(Stage& stage) {
   stage.break_page(kSecondPage);
-  stage.on_thread(
-      1, [&] { stage.vmm().vcpu(1).hooks().after_post = [&] { stage.arm(1, kSecondPage); }; });
-  meet_and_reset(stage);
+  meet_then_broadcast(stage, [&] { stage.arm(1, kSecondPage); });
+  stage.expect_reset();
 }
 
 // KVM emulates the instruction; what comes is no signal but an exit that looks

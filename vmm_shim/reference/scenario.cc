@@ -16,6 +16,14 @@ constexpr auto kScenarios = std::to_array<Scenario>({
     {"ar-guest-ram", "the guest touches a broken page", {}, play_ar_guest_ram},
     {"ao-guest-ram", "a page breaks that nobody has touched", {}, play_ao_guest_ram},
     {"ao-and-ar-together", "two errors wait at the same time", {}, play_ao_and_ar_together},
+    {"ar-guest-ram-amd",
+     "the same in a guest that has AMD CPUs",
+     {.vendor = Vendor::kAmd},
+     play_ar_guest_ram},
+    {"ao-guest-ram-amd",
+     "an AMD guest finds it when it looks",
+     {.vendor = Vendor::kAmd},
+     play_ao_guest_ram},
     {"ar-hugetlb", "a 2 MiB page is lost", {.ram = RamKind::kHugetlb}, play_ar_guest_ram},
     {"broadcast-two-vcpus", "an Intel guest is told on all vCPUs", kTwoIntel, play_broadcast},
     {"ar-same-page-two-vcpus", "two vCPUs meet one page at once", kTwoIntel, play_ar_same_page},
@@ -45,6 +53,7 @@ constexpr auto kScenarios = std::to_array<Scenario>({
 
     {"sidecar-absent", "no sidecar: the built-in fallback decides", {}, play_ar_guest_ram},
     {"sidecar-killed", "the sidecar is killed before the error", {}, play_ar_guest_ram},
+    {"sidecar-silent", "the sidecar is there, but does not answer", {}, play_ar_guest_ram},
 
     {"lmce",
      "the affected vCPU alone is told",
