@@ -68,7 +68,7 @@ int play(const Scenario& scenario, const Options& options, int output, Memory te
   set_early_kill(false);  // inherited by every thread: each scenario says who is told early
   Vmm vmm(vmm_config(options, scenario.needs), std::move(test_region));
   const std::string no_sidecar = vmm.start();
-  std::string so_far = describe(vmm, options.scenario, no_sidecar).dump();
+  std::string so_far = describe(vmm, scenario, no_sidecar).dump();
   so_far.pop_back();  // the closing brace
   prepare_last_words(output, so_far);
 
@@ -81,7 +81,7 @@ int play(const Scenario& scenario, const Options& options, int output, Memory te
   }
   vmm.stop();
 
-  Json result = describe(vmm, options.scenario, no_sidecar);
+  Json result = describe(vmm, scenario, no_sidecar);
   result["vm"] = name_of(vmm.state());
   result["missed"] = stage.missed();
   print(output, result);
@@ -95,7 +95,9 @@ int run(const Options& options) {
   auto memory = Memory::make(vmm_config(options, scenario.needs).ram, GUEST_TEST_SIZE);
   if (unsupported.empty() && !memory) unsupported = memory.error();
   if (!unsupported.empty()) {
-    print(output, {{"scenario", options.scenario}, {"unsupported", unsupported}});
+    print(
+        output,
+        {{"scenario", scenario.name}, {"summary", scenario.summary}, {"unsupported", unsupported}});
     return 0;
   }
   return play(scenario, options, output, std::move(*memory));

@@ -47,9 +47,10 @@ Json list(const Items& items) {
 
 }  // namespace
 
-Json describe(const Vmm& vmm, const std::string& scenario, const std::string& no_sidecar) {
+Json describe(const Vmm& vmm, const Scenario& scenario, const std::string& no_sidecar) {
   const FailureConfig& config = vmm.config();
-  return {{"scenario", scenario},
+  return {{"scenario", scenario.name},
+          {"summary", scenario.summary},
           {"name", config.name},
           {"vendor", config.cpu.vendor == Vendor::kAmd ? "amd" : "intel"},
           {"vcpus", config.vcpus},

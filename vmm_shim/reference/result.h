@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "vmm_shim/reference/scenario.h"
 #include "vmm_shim/reference/vmm.h"
 
 namespace memfail::reference {
@@ -13,7 +14,7 @@ namespace memfail::reference {
 using Json = nlohmann::ordered_json;
 
 // All but how the VM ended ("vm").
-Json describe(const Vmm& vmm, const std::string& scenario, const std::string& no_sidecar);
+Json describe(const Vmm& vmm, const Scenario& scenario, const std::string& no_sidecar);
 
 std::string name_of(VmState state);
 

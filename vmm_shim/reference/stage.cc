@@ -57,7 +57,7 @@ void Stage::vcpu_told_of_broken(unsigned vcpu, std::uint32_t offset) {
 
 void Stage::this_thread_told_of_broken(std::byte* at) {
   const auto address = reinterpret_cast<std::uint64_t>(at);
-  vmm_.timeline().note("the VMM is told that its page " + hex(address) + " is broken");
+  vmm_.timeline().note("host page " + hex(address) + " breaks, a thread of the VMM is told");
   if (!real()) return raise_sigbus(BUS_MCEERR_AO, address, kPageShift);
   set_early_kill(true);
   break_memory(at, std::size_t{1} << kPageShift);

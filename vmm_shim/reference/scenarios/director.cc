@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "vmm_shim/reference/scenarios/director.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace memfail::scenarios {
+namespace {
+
+constexpr auto kScenarioLimit = std::chrono::seconds(60);
+constexpr auto kEventLimit = std::chrono::seconds(10);
+constexpr int kMeantAbort = 70;
+
+std::string vm_name(const Expectation& expected, unsigned turn) {
+  return std::string(expected.scenario) + "-" + std::to_string(turn);
+}
+
+std::vector<std::string> command(const Expectation& expected, const std::string& name,
+                                 const Stagehand& hand, const Sidecar& sidecar) {
+  const bool absent = expected.drive == Drive::kAbsent;
+  std::vector<std::string> words{hand.vmm,
+                                 "--scenario",
+                                 std::string(expected.scenario),
+                                 "--socket",
+                                 absent ? hand.folder + "/nobody" : sidecar.socket(),
+                                 "--poison",
+                                 hand.poison,
+                                 "--name",
+                                 name};
+  if (expected.drive == Drive::kKilled || expected.drive == Drive::kSilent) {
+    words.emplace_back("--hold");
+  }
+  return words;
+}
+
+void go_on(const Child& vmm) { (void)!write(vmm.input(), "\n", 1); }
+
+// At the VMM's two holds: before anything breaks, and when all is over.
+void at_hold(Drive drive, bool before, Sidecar& sidecar) {
+  if (drive == Drive::kKilled) before ? sidecar.kill() : sidecar.start();
+  if (drive == Drive::kSilent) before ? sidecar.suspend() : sidecar.resume();
+}
+
+// Reads the VMM's output to its result line.
+Json watch(const Expectation& expected, const Child& vmm, Sidecar& sidecar,
+           Clock::time_point limit) {
+  LineReader reader(vmm.output());
+  while (const auto line = reader.next(limit)) {
+    Json json = Json::parse(*line, nullptr, false);
+    if (!json.is_object() || !json.contains("holding")) return json;
+    at_hold(expected.drive, json["holding"] == "before", sidecar);
+    go_on(vmm);
+  }
+  return {};
+}
+
+void check_exit(Outcome& outcome, std::optional<int> status, const std::string& log) {
+  const bool aborted = outcome.vmm.is_object() && outcome.vmm.value("vm", "") == "aborted";
+  if (status && *status == (aborted ? kMeantAbort : 0) && outcome.vmm.is_object()) return;
+  const std::string how = status ? "ended with status " + std::to_string(*status) : "is stuck";
+  outcome.problems.push_back("memfail-vmm " + how + " (see " + log + ")");
+  if (!outcome.vmm.is_object()) outcome.vmm = Json::object();
+  for (const Json& missed : outcome.vmm.value("missed", Json::array())) {
+    outcome.problems.push_back("waited in vain for " + missed.get<std::string>());
+  }
+}
+
+}  // namespace
+
+Outcome play(const Expectation& expected, unsigned turn, const Stagehand& hand, Sidecar& sidecar) {
+  Outcome outcome;
+  outcome.expected = &expected;
+  const std::string name = vm_name(expected, turn);
+  const auto limit = Clock::now() + kScenarioLimit;
+  Child vmm({command(expected, name, hand, sidecar), hand.log, {}});
+  outcome.vmm = watch(expected, vmm, sidecar, limit);
+  check_exit(outcome, vmm.wait_until(limit), hand.log);
+  outcome.unsupported = outcome.vmm.value("unsupported", "");
+  if (outcome.unsupported.empty()) {
+    sidecar.events().read_until(name, expected.events.size(), Clock::now() + kEventLimit);
+  }
+  outcome.events = sidecar.events().events_of(name);
+  return outcome;
+}
+
+}  // namespace memfail::scenarios
