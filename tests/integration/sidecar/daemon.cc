@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "daemon.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+namespace memfail::test {
+namespace {
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path);
+  std::ostringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+
+std::string make_directory() {
+  std::string path = std::filesystem::temp_directory_path() / "memfaild-test-XXXXXX";
+  return ::mkdtemp(path.data()) == nullptr ? "" : path;
+}
+
+pid_t start(std::vector<std::string> arguments, const std::string& log) {
+  arguments.insert(arguments.begin(), MEMFAILD_PATH);
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  const pid_t pid = ::fork();
+  if (pid != 0) return pid;
+  const int fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  ::dup2(fd, STDERR_FILENO);
+  ::dup2(fd, STDOUT_FILENO);
+  ::execv(MEMFAILD_PATH, argv.data());
+  ::_exit(127);
+}
+
+template <typename Condition>
+bool eventually(Condition condition) {
+  for (int i = 0; i < 500; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+}  // namespace
+
+Ended run_memfaild(const std::vector<std::string>& arguments) {
+  const std::string directory = make_directory();
+  const std::string log = directory + "/log";
+  Ended ended;
+  ::waitpid(start(arguments, log), &ended.status, 0);
+  ended.error_output = read_file(log);
+  std::filesystem::remove_all(directory);
+  return ended;
+}
+
+Daemon::Daemon(std::vector<std::string> more) : directory_(make_directory()) {
+  std::vector<std::string> arguments{"--socket-path", vms(), "--events", events(), "--ctl", ctl()};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  pid_ = start(std::move(arguments), directory_ + "/log");
+  log_has("listening on");
+}
+
+Daemon::~Daemon() {
+  if (pid_ > 0) {
+    ::kill(pid_, SIGKILL);
+    wait();
+  }
+  std::filesystem::remove_all(directory_);
+}
+
+std::string Daemon::log() const { return read_file(directory_ + "/log"); }
+
+bool Daemon::log_has(const std::string& text) const {
+  return eventually([&] { return log().find(text) != std::string::npos; });
+}
+
+void Daemon::signal(int number) const { ::kill(pid_, number); }
+
+int Daemon::wait() {
+  int status = -1;
+  ::waitpid(std::exchange(pid_, -1), &status, 0);
+  return status;
+}
+
+}  // namespace memfail::test

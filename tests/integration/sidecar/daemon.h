@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A real memfaild in a directory of its own, for as long as this lives.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace memfail::test {
+
+struct Ended {
+  int status = -1;  // as of waitpid
+  std::string error_output;
+};
+
+// Runs memfaild to its end.
+Ended run_memfaild(const std::vector<std::string>& arguments);
+
+class Daemon {
+ public:
+  explicit Daemon(std::vector<std::string> more = {});
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  std::string vms() const { return directory_ + "/vm.sock"; }
+  std::string events() const { return directory_ + "/events.sock"; }
+  std::string ctl() const { return directory_ + "/ctl.sock"; }
+  const std::string& directory() const { return directory_; }
+  pid_t pid() const { return pid_; }
+  std::string log() const;
+  bool log_has(const std::string& text) const;  // waits for it, up to 5 s
+  void signal(int number) const;
+  int wait();  // its status
+
+ private:
+  std::string directory_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace memfail::test

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// memfaild as a process: how it starts, refuses to start, and ends.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "daemon.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "peer.h"
+
+namespace memfail::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+bool failed(const Ended& ended) {
+  return WIFEXITED(ended.status) && WEXITSTATUS(ended.status) == 1 &&
+         std::count(ended.error_output.begin(), ended.error_output.end(), '\n') == 1;
+}
+
+TEST(Process, SaysItsCapabilitiesAndExits) {
+  const Ended ended = run_memfaild({"--print-capabilities"});
+  EXPECT_EQ(ended.status, 0);
+  EXPECT_THAT(ended.error_output, HasSubstr("\"type\": \"memory-failure\""));
+}
+
+TEST(Process, RefusesAPathThatIsTooLong) {
+  const Ended ended = run_memfaild({"--socket-path", "/tmp/" + std::string(120, 'x')});
+  EXPECT_TRUE(failed(ended));
+  EXPECT_THAT(ended.error_output, HasSubstr("125 bytes long, the limit is 107"));
+}
+
+TEST(Process, RefusesAMissingDirectory) {
+  const Ended ended = run_memfaild({"--socket-path", "/nonexistent/vm.sock"});
+  EXPECT_TRUE(failed(ended));
+  EXPECT_THAT(ended.error_output, HasSubstr("directory does not exist"));
+}
+
+TEST(Process, RefusesASocketInUse) {
+  const Daemon first;
+  const Ended second = run_memfaild({"--socket-path", first.vms()});
+  EXPECT_TRUE(failed(second));
+  EXPECT_THAT(second.error_output, HasSubstr("Address already in use"));
+  EXPECT_TRUE(Peer(first.vms()).attach());  // the first one is unharmed
+}
+
+TEST(Process, RefusesAFileThatIsNoSocket) {
+  const Daemon daemon;
+  const std::string path = daemon.directory() + "/file";
+  std::ofstream(path) << "precious";
+  EXPECT_TRUE(failed(run_memfaild({"--socket-path", path})));
+  EXPECT_TRUE(std::filesystem::exists(path));
+}
+
+TEST(Process, RefusesADirectoryItMayNotWrite) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs to change user";
+  const Daemon daemon;
+  ::chmod(daemon.directory().c_str(), 0755);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setuid(65534) != 0) ::_exit(99);
+    const Ended ended = run_memfaild({"--socket-path", daemon.directory() + "/denied.sock"});
+    const bool good =
+        failed(ended) && ended.error_output.find("Permission denied") != std::string::npos;
+    ::_exit(good ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+TEST(Process, ReplacesASocketWhoseListenerIsGone) {
+  const Daemon lost;
+  lost.signal(SIGKILL);
+  ASSERT_TRUE(eventually([&] { return !Peer(lost.vms()).attach(); }));
+  const Ended ended = run_memfaild({"--socket-path", lost.vms(), "--ctl", "/nonexistent/x"});
+  EXPECT_THAT(ended.error_output, HasSubstr("--ctl"));  // it came past --socket-path
+  EXPECT_FALSE(std::filesystem::exists(lost.vms()));
+}
+
+TEST(Process, SaysNotYetForWhatComesLater) {
+  for (const char* option :
+       {"--journal=/tmp", "--sandbox=strict", "--seccomp=kill", "--policy=x"}) {
+    const Ended ended = run_memfaild({"--socket-path", "/tmp/never.sock", option});
+    EXPECT_TRUE(failed(ended)) << option;
+    EXPECT_THAT(ended.error_output, HasSubstr("not yet:"));
+  }
+}
+
+class Ending : public ::testing::TestWithParam<int> {};
+
+TEST_P(Ending, OnASignalIsQuickAndClean) {
+  Daemon daemon;
+  Peer peer(daemon.vms());
+  ASSERT_TRUE(peer.attach());
+  daemon.signal(GetParam());
+  EXPECT_EQ(daemon.wait(), 0);
+  EXPECT_FALSE(std::filesystem::exists(daemon.vms()));
+  EXPECT_FALSE(std::filesystem::exists(daemon.events()));
+  EXPECT_FALSE(std::filesystem::exists(daemon.ctl()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, Ending, ::testing::Values(SIGTERM, SIGINT));
+
+TEST(Process, SocketsAreNotForEverybody) {
+  const Daemon daemon;
+  struct stat file{};
+  ASSERT_EQ(::stat(daemon.vms().c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777, 0660U);
+}
+
+TEST(Process, KeepsListeningAfterAVmLeft) {
+  const Daemon daemon;
+  {
+    Peer first(daemon.vms());
+    ASSERT_TRUE(first.attach());
+    first.send_goodbye();
+    EXPECT_TRUE(first.receive().is_ack());
+  }
+  EXPECT_TRUE(Peer(daemon.vms()).attach());
+}
+
+TEST(Process, OneOffEndsWithItsVm) {
+  Daemon daemon({"--one-off"});
+  Peer peer(daemon.vms());
+  ASSERT_TRUE(peer.attach());
+  peer.send_goodbye();
+  EXPECT_EQ(daemon.wait(), 0);
+}
+
+// User plus system time, in clock ticks.
+long cpu_ticks(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
+  std::string word;
+  long ticks = 0;
+  for (int i = 1; i <= 15 && in >> word; ++i) ticks += i >= 14 ? std::stol(word) : 0;
+  return ticks;
+}
+
+TEST(Process, IdleMeansIdle) {
+  const Daemon daemon({"--sandbox", "none"});
+  Peer peer(daemon.vms());
+  ASSERT_TRUE(peer.attach());
+  const auto switches = [&] {
+    std::ifstream in("/proc/" + std::to_string(daemon.pid()) + "/status");
+    std::string word;
+    while (in >> word && word != "voluntary_ctxt_switches:") {
+    }
+    in >> word;
+    return std::stol(word);
+  };
+  ::usleep(1'200'000);  // past the hello timer
+  const long before = switches();
+  const long ticks = cpu_ticks(daemon.pid());
+  ::usleep(500'000);
+  EXPECT_EQ(switches(), before);
+  EXPECT_EQ(cpu_ticks(daemon.pid()), ticks);
+}
+
+}  // namespace
+}  // namespace memfail::test
