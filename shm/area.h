@@ -62,7 +62,7 @@ class RequestView {
     return base_ + geometry_.line_offset(id, kind);
   }
   [[nodiscard]] std::uint64_t freed(CellId id) const {
-    return load_word(lane(id.lane), wire::kLaneFreedOffset + id.cell * 8);
+    return load_word(lane(id.lane), wire::kLaneFreedOffset + std::size_t{id.cell} * 8);
   }
   [[nodiscard]] std::uint32_t* waiter(CellId id) const {
     return reinterpret_cast<std::uint32_t*>(lane(id.lane) + wire::kLaneWaiterOffset) + id.cell;

@@ -103,7 +103,7 @@ void keep_retired(const RequestView& request, const ReplyView& dead) {
     for (std::uint32_t cell = 0; cell < geometry.cells(lane); ++cell) {
       const CellId id{lane, cell};
       const std::uint64_t done = done_until(request, dead, id);
-      store_word(request.lane(lane), wire::kLaneFreedOffset + cell * 8, done);
+      store_word(request.lane(lane), wire::kLaneFreedOffset + std::size_t{cell} * 8, done);
     }
   }
 }

@@ -91,7 +91,8 @@ LineState read_line(const std::byte* at, const LineKey& key, std::uint64_t n, Li
   for (std::size_t i = 1; i < kCheckedEnd<Line> / 8; ++i) image[i] = load_word(at, i * 8);
   if (load_word(at, wire::kWordOffset) != committed_word(n)) return LineState::kCorrupt;
   std::uint32_t crc = 0;
-  std::memcpy(&crc, reinterpret_cast<const std::byte*>(image.data()) + wire::kCrcOffset, sizeof crc);
+  std::memcpy(&crc, reinterpret_cast<const std::byte*>(image.data()) + wire::kCrcOffset,
+              sizeof crc);
   if (crc != line_crc(image, kCheckedEnd<Line>, key, n)) return LineState::kCorrupt;
   std::memcpy(static_cast<void*>(&out), image.data(), sizeof out);
   return LineState::kCommitted;

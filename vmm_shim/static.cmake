@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # libmemfail-shim.a: one object in which only memfail_* is global, so that a VMM
 # with its own FlatBuffers, or its own operator new, links it without a clash.
+set(no_heap $<TARGET_OBJECTS:memfail_shim_no_heap>)
+if(MEMFAIL_SANITIZE)  # sanitizers bring the real operators
+  set(no_heap)
+endif()
 set(shim_archive ${CMAKE_CURRENT_BINARY_DIR}/libmemfail-shim.a)
 add_custom_command(
   OUTPUT ${shim_archive}
   COMMAND ${CMAKE_LINKER} -r -o shim.o "$<TARGET_OBJECTS:memfail_shim_objects>"
-          $<$<NOT:$<BOOL:${MEMFAIL_SANITIZE}>>:$<TARGET_OBJECTS:memfail_shim_no_heap>>
+          ${no_heap}
           --whole-archive $<TARGET_FILE:memfail_shm> $<TARGET_FILE:memfail_decision>
           --no-whole-archive --force-group-allocation
   COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=memfail_* shim.o

@@ -43,7 +43,8 @@ static void check(bool ok, const char *what, const char *seen) {
 // The last SIGBUS against what it must have been.
 static void check_signal(const char *what, int code, const void *address, int lsb) {
   char seen[200];
-  snprintf(seen, sizeof seen, "%d signal(s), si_code %d, si_addr %p, lsb %d (expected si_code %d, %p, %d)",
+  snprintf(seen, sizeof seen,
+           "%d signal(s), si_code %d, si_addr %p, lsb %d (expected si_code %d, %p, %d)",
            (int)signals, last.si_code, last.si_addr, last.si_addr_lsb, code, address, lsb);
   check(signals == 1 && last.si_code == code && last.si_addr == address && last.si_addr_lsb == lsb,
         what, seen);
@@ -51,7 +52,8 @@ static void check_signal(const char *what, int code, const void *address, int ls
 }
 
 static void set_policy(unsigned long policy) {
-  if (prctl(PR_MCE_KILL, PR_MCE_KILL_SET, policy, 0, 0) != 0) check(false, "PR_MCE_KILL", strerror(errno));
+  if (prctl(PR_MCE_KILL, PR_MCE_KILL_SET, policy, 0, 0) != 0)
+    check(false, "PR_MCE_KILL", strerror(errno));
 }
 
 static char *map(size_t size, int flags) {
@@ -87,7 +89,8 @@ static void check_early(void) {
   check_signal("  action optional, at once", BUS_MCEERR_AO, at, 12);
   check(load_faults(at), "  a load of the page", "faults");
   check_signal("  action required, on touching", BUS_MCEERR_AR, at, 12);
-  check(madvise(at, kPage, MADV_DONTNEED) == 0 && !load_faults(at), "  MADV_DONTNEED", "a clean page again");
+  check(madvise(at, kPage, MADV_DONTNEED) == 0 && !load_faults(at), "  MADV_DONTNEED",
+        "a clean page again");
   munmap(at, kPage);
 }
 
@@ -141,7 +144,8 @@ static void check_kvm(void) {
   int banks = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_MCE);
   uint64_t supported = 0;
   int got = ioctl(kvm, KVM_X86_GET_MCE_CAP_SUPPORTED, &supported);
-  snprintf(seen, sizeof seen, "%d banks, MCG_CAP supported %#llx", banks, (unsigned long long)supported);
+  snprintf(seen, sizeof seen, "%d banks, MCG_CAP supported %#llx", banks,
+           (unsigned long long)supported);
   check(banks > 9 && got == 0, "KVM_CAP_MCE", seen);
 
   int vm = ioctl(kvm, KVM_CREATE_VM, 0);
@@ -164,6 +168,7 @@ int main(void) {
   check_late();
   check_huge();
   check_kvm();
-  printf("%s\n", failures ? "this machine cannot stand in for one with failing memory" : "all as expected");
+  printf("%s\n",
+         failures ? "this machine cannot stand in for one with failing memory" : "all as expected");
   return failures ? 1 : 0;
 }
