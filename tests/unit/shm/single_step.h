@@ -12,6 +12,33 @@
 #include <cstdint>
 #include <cstdio>
 
+// Set and clear the trap flag, with the unwind information that a thread needs which
+// is cancelled right here.
+extern "C" void memfail_test_trap_on();
+extern "C" void memfail_test_trap_off();
+__asm__(R"(
+  .pushsection .text
+memfail_test_trap_on:
+  .cfi_startproc
+  pushfq
+  .cfi_adjust_cfa_offset 8
+  orq $0x100, (%rsp)
+  popfq
+  .cfi_adjust_cfa_offset -8
+  ret
+  .cfi_endproc
+memfail_test_trap_off:
+  .cfi_startproc
+  pushfq
+  .cfi_adjust_cfa_offset 8
+  andq $~0x100, (%rsp)
+  popfq
+  .cfi_adjust_cfa_offset -8
+  ret
+  .cfi_endproc
+  .popsection
+)");
+
 namespace memfail::shm::testing {
 
 // Under TSan a step may stand inside its run-time library, which is not made to be
@@ -50,18 +77,18 @@ class SingleStep {
     steps_ = 0;
     at_ = at;
     act_ = act;
-    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | kTrapFlag);
+    memfail_test_trap_on();
     body();
-    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~kTrapFlag);
+    memfail_test_trap_off();
     return steps_;
   }
 
  private:
-  static constexpr unsigned long long kTrapFlag = 0x100;
+  static constexpr long kTrapFlag = 0x100;
   static void on_trap(int, siginfo_t*, void* context) {
     steps_ = steps_ + 1;
     if (steps_ != at_) return;
-    static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~static_cast<long>(kTrapFlag);
+    static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~kTrapFlag;
     act_();
   }
   static inline thread_local volatile long steps_ = 0;
