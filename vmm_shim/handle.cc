@@ -45,15 +45,19 @@ void add_snapshot(memfail_shim& shim, Case& incident) {
     return;
   }
   if (incident.lane != nullptr) incident.snapshot = take_snapshot(*incident.lane);
-  shm::write_line(shim.request.line(incident.claim.id, shm::LineKind::kSnapshot),
-                  incident.snapshot, shim.key(incident.claim.id.lane), incident.claim.n);
+  shm::write_line(shim.request.line(incident.claim.id, shm::LineKind::kSnapshot), incident.snapshot,
+                  shim.key(incident.claim.id.lane), incident.claim.n);
   shm::ring(shim.reply, shim.session.kick.get());
 }
 
 // The world the verdict was asked for is gone: the guest was reset, or its memory
 // is another.
+bool was_reset(const memfail_shim& shim, const wire::ReportLine& report) {
+  return shim.guest_epoch.load(std::memory_order_acquire) != report.guest_epoch();
+}
+
 bool is_stale(const memfail_shim& shim, const wire::ReportLine& report) {
-  return shim.guest_epoch.load(std::memory_order_acquire) != report.guest_epoch() ||
+  return was_reset(shim, report) ||
          shim.regions.generation.load(std::memory_order_acquire) != report.region_generation();
 }
 
@@ -75,7 +79,8 @@ Result inject(const Case& incident, const decision::MachineCheck& record) {
   return result;
 }
 
-Result carry_out(const memfail_shim& shim, const Case& incident, const decision::Decision& decision) {
+Result carry_out(const memfail_shim& shim, const Case& incident,
+                 const decision::Decision& decision) {
   Result result;
   const bool injects =
       decision.verdict == Verdict::inject || decision.verdict == Verdict::inject_deferred;
@@ -83,6 +88,8 @@ Result carry_out(const memfail_shim& shim, const Case& incident, const decision:
     result.delivered = Delivered::stale;
   } else if (injects) {
     result = inject(incident, decision.record);
+  } else if (decision.verdict == Verdict::reset && was_reset(shim, incident.report)) {
+    result.delivered = Delivered::stale;
   }
   return result;
 }
@@ -101,9 +108,8 @@ int flags_of(Verdict verdict) {
 }
 
 wire::OutcomeLine outcome_of(const Case& incident, const Choice& choice, const Result& result) {
-  const std::uint16_t vcpu = incident.lane == nullptr
-                                 ? wire::kNoVcpu
-                                 : static_cast<std::uint16_t>(incident.lane->vcpu);
+  const std::uint16_t vcpu =
+      incident.lane == nullptr ? wire::kNoVcpu : static_cast<std::uint16_t>(incident.lane->vcpu);
   return {0,
           0,
           choice.decision.verdict,
@@ -116,12 +122,13 @@ wire::OutcomeLine outcome_of(const Case& incident, const Choice& choice, const R
           0,
           vcpu,
           result.status,
-          choice.decision.gpa,
+          result.bank == wire::kNoBank ? choice.decision.gpa : choice.decision.record.address,
           shm::monotonic_ns() - incident.report.entered_ns(),
           result.mcg_status,
           0};
 }
 
+// What does not fit is lost: an access that is action required comes again.
 void hand_back(memfail_lane& lane, const wire::ReportLine& report) {
   if (lane.handed_back_count == lane.handed_back.size()) return;
   siginfo_t& info = lane.handed_back[lane.handed_back_count++];
@@ -139,29 +146,41 @@ void tell_poisoned(const memfail_shim& shim, const Case& incident) {
                            incident.where.lost_size);
 }
 
+// After the outcome: what the verdict asks of the VMM. A mask of MEMFAIL_*.
+int act(memfail_shim& shim, const Case& incident, const Choice& choice, Delivered delivered,
+        const memfail_incident* told) {
+  const Verdict verdict = choice.decision.verdict;
+  if (delivered == Delivered::stale) return MEMFAIL_RESUME;
+  if (verdict == Verdict::none && incident.lane != nullptr) {
+    hand_back(*incident.lane, incident.report);
+  }
+  if (verdict == Verdict::abort) shim.config.ops.abort(shim.config.opaque, told);
+  return flags_of(verdict);
+}
+
 int close_case(memfail_shim& shim, const Case& incident, const Choice& choice) {
+  // Claimed before the cell's state is touched: who does not get it must not write
+  // over what the one who has it is doing.
+  wire::OutcomeLine outcome = outcome_of(incident, choice, {});
+  if (!claim_outcome(shim, incident.claim, outcome)) return MEMFAIL_RESUME;
+  const Result result = carry_out(shim, incident, choice.decision);
+  outcome = outcome_of(incident, choice, result);
+  const memfail_incident told = incident_of(incident.report, outcome, incident.where.lost_size);
   CellState& cell = shim.cell(incident.claim.id);
   cell.report = incident.report;
   cell.lost_size = incident.where.lost_size;
-  cell.until_ns = incident.report.entered_ns() + shim.deadline_ns;
-  cell.outcome = outcome_of(incident, choice, {});
-  if (!claim_outcome(shim, incident.claim, cell.outcome)) return MEMFAIL_RESUME;
-  const Result result = carry_out(shim, incident, choice.decision);
-  cell.outcome = outcome_of(incident, choice, result);
+  cell.outcome = outcome;
   tell_poisoned(shim, incident);
-  if (result.delivered == Delivered::delivered && incident.lane != nullptr) {
-    start_siblings(*incident.lane, incident.claim, choice.decision.siblings);
+  // A nested guest hides whether it took; its siblings must not be left waiting.
+  const bool took = result.delivered == Delivered::delivered ||
+                    (result.delivered == Delivered::unverified && incident.lane != nullptr);
+  if (took) {
+    start_siblings(*incident.lane, incident.claim, choice.decision.siblings,
+                   incident.report.entered_ns() + shim.deadline_ns);
   } else {
     finish(shim, incident.claim);
   }
-  if (choice.decision.verdict == Verdict::none && incident.lane != nullptr) {
-    hand_back(*incident.lane, incident.report);
-  }
-  if (choice.decision.verdict == Verdict::abort) {
-    const memfail_incident told = incident_of(incident.report, cell.outcome, cell.lost_size);
-    shim.config.ops.abort(shim.config.opaque, &told);
-  }
-  return flags_of(choice.decision.verdict);
+  return act(shim, incident, choice, result.delivered, &told);
 }
 
 }  // namespace
@@ -206,6 +225,18 @@ int handle_report(memfail_lane& lane, const shm::Claim& claim) {
   add_snapshot(shim, incident);
   const Choice choice = choose(shim, incident, report.entered_ns() + shim.deadline_ns);
   return close_case(shim, incident, choice);
+}
+
+int handle_without_cell(memfail_lane& lane, const wire::ReportLine& report) {
+  memfail_shim& shim = *lane.shim;
+  Case incident = open_case(shim, &lane, {}, report);
+  incident.snapshot = take_snapshot(lane);
+  const Choice choice = fall_back(shim, incident);
+  const Result result = carry_out(shim, incident, choice.decision);
+  const memfail_incident told =
+      incident_of(report, outcome_of(incident, choice, result), incident.where.lost_size);
+  tell_poisoned(shim, incident);
+  return act(shim, incident, choice, result.delivered, &told);
 }
 
 void handle_without_vcpu(memfail_shim& shim, const shm::Claim& claim) {

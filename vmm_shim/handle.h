@@ -11,6 +11,10 @@ namespace memfail::shim {
 // Handles one committed report on `lane`'s thread. A mask of MEMFAIL_*.
 int handle_report(memfail_lane& lane, const shm::Claim& claim);
 
+// Handles a report for which no cell was free: by the fallback, as nobody else can be
+// asked, and without an outcome line. A mask of MEMFAIL_*.
+int handle_without_cell(memfail_lane& lane, const wire::ReportLine& report);
+
 // Ends an action-optional report that no vCPU can take (paused, or none there).
 void handle_without_vcpu(memfail_shim& shim, const shm::Claim& claim);
 

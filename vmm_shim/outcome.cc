@@ -40,12 +40,12 @@ Answer ask(memfail_shim& shim, const shm::Claim& claim, std::uint64_t until_ns) 
   const shm::WaitResult result = shm::wait_for_reply(context, claim, counts);
   shim.slices.fetch_add(counts.found_by_slice, std::memory_order_relaxed);
   if (result == shm::WaitResult::kReplied) {
-    const auto state = shm::read_line(shim.reply.line(claim.id), shim.key(claim.id.lane), claim.n,
-                                      answer.reply);
+    const auto state =
+        shm::read_line(shim.reply.line(claim.id), shim.key(claim.id.lane), claim.n, answer.reply);
     answer.replied = state == shm::LineState::kCommitted;
   }
-  const bool lied = result == shm::WaitResult::kLying ||
-                    (result == shm::WaitResult::kReplied && !answer.replied);
+  const bool lied =
+      result == shm::WaitResult::kLying || (result == shm::WaitResult::kReplied && !answer.replied);
   if (lied) drop_session(shim);
   return answer;
 }
@@ -53,8 +53,7 @@ Answer ask(memfail_shim& shim, const shm::Claim& claim, std::uint64_t until_ns) 
 bool claim_outcome(const memfail_shim& shim, const shm::Claim& claim,
                    const wire::OutcomeLine& outcome) {
   std::byte* line = shim.request.line(claim.id, shm::LineKind::kOutcome);
-  const std::uint64_t mine = claim.n << 16 |
-                             static_cast<std::uint64_t>(outcome.decided_by()) << 8 |
+  const std::uint64_t mine = claim.n << 16 | static_cast<std::uint64_t>(outcome.decided_by()) << 8 |
                              static_cast<std::uint64_t>(outcome.verdict());
   std::uint64_t seen = shm::load_word(line, wire::kOutcomeClaimOffset);
   if (seen >> 16 >= claim.n) return false;

@@ -17,10 +17,9 @@ namespace {
 
 StoredRegion* find_slot(RegionList& list, std::uint32_t slot) {
   StoredRegion* end = list.items + list.count;
-  StoredRegion* at =
-      std::lower_bound(list.items, end, slot, [](const StoredRegion& item, std::uint32_t value) {
-        return item.region.slot < value;
-      });
+  StoredRegion* at = std::lower_bound(
+      list.items, end, slot,
+      [](const StoredRegion& item, std::uint32_t value) { return item.region.slot < value; });
   return at;
 }
 
@@ -62,6 +61,7 @@ bool is_backed_by(memfail_shim& shim, std::uint64_t gpa, std::uint64_t hva) {
   const auto index = shim.regions.map.find_gpa(0, gpa);
   if (!index) return false;
   const decision::Region& region = shim.regions.map[*index];
+  if ((region.flags & decision::kRegionNoHva) != 0) return false;
   const std::uint64_t page = ~(decision::kPageSize - 1);
   return ((region.hva + (gpa - region.gpa)) & page) == (hva & page);
 }
@@ -84,6 +84,10 @@ using memfail::shim::RegionList;
 using memfail::shim::Regions;
 using memfail::shim::StoredRegion;
 
+constexpr std::uint16_t kKnownFlags = MEMFAIL_REGION_READ_ONLY | MEMFAIL_REGION_PRIVATE_FILE |
+                                      MEMFAIL_REGION_PERSISTENT | MEMFAIL_REGION_PINNED |
+                                      MEMFAIL_REGION_NO_HVA;
+
 void memfail_regions_begin(memfail_shim* shim) {
   Regions& table = shim->regions;
   std::copy_n(table.current.items, table.current.count, table.staged.items);
@@ -95,6 +99,10 @@ int memfail_regions_add(memfail_shim* shim, const memfail_region* region, memfai
   RegionList& list = table.staged;
   memfail_region copy{};
   std::memcpy(&copy, region, std::min<std::size_t>(region->struct_size, sizeof copy));
+  if ((copy.flags & ~kKnownFlags) != 0) {
+    return fail(error, -EINVAL, "region slot %u has flags 0x%x; known are 0x%x", copy.slot,
+                static_cast<unsigned>(copy.flags), static_cast<unsigned>(kKnownFlags));
+  }
   if (list.count == table.capacity) {
     return fail(error, -ENOSPC, "region slot %u is one too many; the limit is %u", copy.slot,
                 table.capacity);

@@ -10,35 +10,60 @@
 namespace memfail::shim {
 namespace {
 
-constexpr std::uint64_t kCountMask = 0xFFFF;
+// Siblings::tally: n << 33 | skipped << 22 | told << 11 | answers missing. The first
+// vCPU counts as one that is missing until it has posted to all. At most 1024 vCPUs:
+// no field runs over.
+constexpr unsigned kNumberShift = 33;
+constexpr std::uint64_t kMissing = 1;
+constexpr std::uint64_t kTold = std::uint64_t{1} << 11;
+constexpr std::uint64_t kSkipped = std::uint64_t{1} << 22;
+constexpr std::uint64_t kCountMask = 0x7FF;
+static_assert(shm::kMaxVcpus < kCountMask);
 
-// One answer less. True for the one who has to commit the outcome.
-bool answered(Siblings& siblings, std::uint64_t n) {
-  std::uint64_t open = siblings.open.load(std::memory_order_acquire);
-  while (open >> 16 == n && (open & kCountMask) != 0) {
-    if (siblings.open.compare_exchange_weak(open, open - 1, std::memory_order_acq_rel)) {
-      return (open & kCountMask) == 1;
+std::uint64_t missing(std::uint64_t tally) { return tally & kCountMask; }
+std::uint16_t told(std::uint64_t tally) {
+  return static_cast<std::uint16_t>(tally / kTold & kCountMask);
+}
+std::uint16_t skipped(std::uint64_t tally) {
+  return static_cast<std::uint16_t>(tally / kSkipped & kCountMask);
+}
+
+bool is_open(std::uint64_t tally, std::uint64_t n) {
+  return tally >> kNumberShift == n << kNumberShift >> kNumberShift && missing(tally) != 0;
+}
+
+enum class Counted : std::uint8_t { kTooLate, kMore, kLast };
+
+// Adds `change` to incident n's tally unless the deadline has closed it. kLast: the
+// caller has to commit the outcome.
+Counted count(Siblings& siblings, std::uint64_t n, std::uint64_t change) {
+  std::uint64_t tally = siblings.tally.load(std::memory_order_acquire);
+  while (is_open(tally, n)) {
+    const std::uint64_t next = tally + change;
+    if (siblings.tally.compare_exchange_weak(tally, next, std::memory_order_acq_rel)) {
+      return missing(next) == 0 ? Counted::kLast : Counted::kMore;
     }
   }
-  return false;  // too late: the deadline has closed it
+  return Counted::kTooLate;
 }
 
 // Puts what the siblings said into the outcome. A reset of one is the guest's.
-void join(CellState& cell) {
-  const Siblings& siblings = cell.siblings;
+void join(CellState& cell, std::uint64_t n) {
   wire::OutcomeLine& own = cell.outcome;
-  const std::uint32_t reset = siblings.reset.load(std::memory_order_acquire);
+  const std::uint64_t tally = cell.siblings.tally.load(std::memory_order_acquire);
+  const std::uint64_t word = cell.siblings.reset.load(std::memory_order_acquire);
+  const bool reset = word >> 32 == (n & 0xFFFF'FFFF) && word != 0;
   own = {0,
          0,
-         reset != 0 ? wire::Verdict::reset : own.verdict(),
+         reset ? wire::Verdict::reset : own.verdict(),
          own.decided_by(),
          own.delivered(),
-         reset != 0 ? static_cast<wire::Reason>(siblings.reset_reason.load()) : own.reason(),
+         reset ? static_cast<wire::Reason>(word >> 16 & 0xFF) : own.reason(),
          own.bank(),
          own.late(),
-         static_cast<std::uint16_t>(siblings.told.load()),
-         static_cast<std::uint16_t>(siblings.skipped.load()),
-         reset != 0 ? static_cast<std::uint16_t>(reset - 1) : own.vcpu(),
+         told(tally),
+         skipped(tally),
+         reset ? static_cast<std::uint16_t>((word & 0xFFFF) - 1) : own.vcpu(),
          own.status(),
          own.gpa(),
          own.latency_ns(),
@@ -47,14 +72,18 @@ void join(CellState& cell) {
 }
 
 void close_siblings(memfail_shim& shim, const shm::Claim& claim) {
-  join(shim.cell(claim.id));
+  join(shim.cell(claim.id), claim.n);
   shim.open_siblings.fetch_sub(1, std::memory_order_acq_rel);
   finish(shim, claim);
 }
 
-void note_reset(memfail_lane& lane, Siblings& siblings, wire::Reason reason) {
-  siblings.reset_reason.store(static_cast<std::uint8_t>(reason));
-  siblings.reset.store(static_cast<std::uint32_t>(lane.vcpu) + 1, std::memory_order_release);
+void note_reset(memfail_lane& lane, Siblings& siblings, std::uint64_t n, wire::Reason reason) {
+  const std::uint64_t word = (n & 0xFFFF'FFFF) << 32 | static_cast<std::uint64_t>(reason) << 16 |
+                             (static_cast<std::uint64_t>(lane.vcpu) + 1);
+  // Only while its incident is open: a late one must not wipe the next one's out.
+  if (is_open(siblings.tally.load(std::memory_order_acquire), n)) {
+    siblings.reset.store(word, std::memory_order_release);
+  }
   lane.flags.fetch_or(MEMFAIL_DO_RESET, std::memory_order_acq_rel);
   lane.pending.store(1, std::memory_order_release);
 }
@@ -65,6 +94,17 @@ bool inject_here(const memfail_lane& lane, const decision::MachineCheck& record,
          read_back(lane, record, snapshot).delivered == wire::Delivered::delivered;
 }
 
+// What became of the rule on this vCPU: kTold or kSkipped.
+std::uint64_t follow_rule(memfail_lane& lane, Siblings& siblings, std::uint64_t n,
+                          wire::SiblingRule rule) {
+  const memfail_shim& shim = *lane.shim;
+  const wire::SnapshotLine snapshot = take_snapshot(lane);
+  const auto decision = decision::decide_sibling(rule, shim.profile, snapshot);
+  if (decision.verdict == wire::Verdict::reset) note_reset(lane, siblings, n, decision.reason);
+  const bool injects = decision.verdict == wire::Verdict::inject;
+  return injects && inject_here(lane, decision.record, snapshot) ? kTold : kSkipped;
+}
+
 // The posted function, on the sibling's own thread.
 void apply_rule(void* argument) {
   auto& task = *static_cast<SiblingTask*>(argument);
@@ -72,15 +112,13 @@ void apply_rule(void* argument) {
   memfail_shim& shim = *lane.shim;
   const shm::Claim source = task.source;
   const wire::SiblingRule rule = task.rule;
+  const std::uint32_t epoch = task.guest_epoch;
   task.busy.store(0, std::memory_order_release);
   Siblings& siblings = shim.cell(source.id).siblings;
-  const wire::SnapshotLine snapshot = take_snapshot(lane);
-  const auto decision = decision::decide_sibling(rule, shim.profile, snapshot);
-  const bool told = decision.verdict == wire::Verdict::inject &&
-                    inject_here(lane, decision.record, snapshot);
-  (told ? siblings.told : siblings.skipped).fetch_add(1, std::memory_order_acq_rel);
-  if (decision.verdict == wire::Verdict::reset) note_reset(lane, siblings, decision.reason);
-  if (answered(siblings, source.n)) close_siblings(shim, source);
+  // A guest that was reset meanwhile knows nothing of the error.
+  const bool stale = epoch != shim.guest_epoch.load(std::memory_order_acquire);
+  const std::uint64_t result = stale ? kSkipped : follow_rule(lane, siblings, source.n, rule);
+  if (count(siblings, source.n, result - kMissing) == Counted::kLast) close_siblings(shim, source);
 }
 
 SiblingTask* free_task(memfail_lane& lane) {
@@ -91,12 +129,14 @@ SiblingTask* free_task(memfail_lane& lane) {
   return nullptr;
 }
 
-bool post(memfail_lane& sibling, const shm::Claim& source, wire::SiblingRule rule) {
+bool post(memfail_lane& sibling, const shm::Claim& source, wire::SiblingRule rule,
+          std::uint32_t epoch) {
   const memfail_config& config = sibling.shim->config;
   SiblingTask* task = free_task(sibling);
   if (task == nullptr) return false;
   task->source = source;
   task->rule = rule;
+  task->guest_epoch = epoch;
   const auto vcpu = static_cast<std::uint32_t>(sibling.vcpu);
   if (config.ops.post(config.opaque, vcpu, apply_rule, task) == 0) return true;
   task->busy.store(0, std::memory_order_release);
@@ -105,24 +145,24 @@ bool post(memfail_lane& sibling, const shm::Claim& source, wire::SiblingRule rul
 
 }  // namespace
 
-void start_siblings(memfail_lane& lane, const shm::Claim& claim, wire::SiblingRule rule) {
+void start_siblings(memfail_lane& lane, const shm::Claim& claim, wire::SiblingRule rule,
+                    std::uint64_t until_ns) {
   memfail_shim& shim = *lane.shim;
-  Siblings& siblings = shim.cell(claim.id).siblings;
-  siblings.told.store(0);
-  siblings.skipped.store(0);
-  siblings.reset.store(0);
+  CellState& cell = shim.cell(claim.id);
+  const std::uint32_t epoch = cell.report.guest_epoch();
   const std::uint32_t others = rule == wire::SiblingRule::none ? 0 : shim.geometry.vcpus();
-  siblings.open.store(claim.n << 16 | 1, std::memory_order_release);
   shim.open_siblings.fetch_add(1, std::memory_order_acq_rel);
+  cell.siblings.until_ns.store(until_ns, std::memory_order_relaxed);
+  cell.siblings.tally.store(claim.n << kNumberShift | kMissing, std::memory_order_release);
   for (std::uint32_t vcpu = 0; vcpu < others; ++vcpu) {
     memfail_lane& other = shim.lanes[vcpu];
     if (&other == &lane || other.present.load(std::memory_order_acquire) == 0) continue;
-    siblings.open.fetch_add(1, std::memory_order_acq_rel);
-    if (post(other, claim, rule)) continue;
-    siblings.skipped.fetch_add(1, std::memory_order_acq_rel);
-    siblings.open.fetch_sub(1, std::memory_order_acq_rel);
+    // Counted before it is posted: it may answer at once. After the deadline it is
+    // still told, as the guest waits longer than we do.
+    count(cell.siblings, claim.n, kMissing);
+    if (!post(other, claim, rule, epoch)) count(cell.siblings, claim.n, kSkipped - kMissing);
   }
-  if (answered(siblings, claim.n)) {
+  if (count(cell.siblings, claim.n, 0 - kMissing) == Counted::kLast) {
     close_siblings(shim, claim);
   } else {
     wake_dispatch(shim);  // for its timer
@@ -135,16 +175,15 @@ std::uint64_t expire_siblings(memfail_shim& shim, std::uint64_t now) {
   for (std::uint32_t lane = 0; lane < shim.geometry.lanes(); ++lane) {
     for (std::uint32_t index = 0; index < shim.geometry.cells(lane); ++index) {
       const shm::CellId id{lane, index};
-      CellState& cell = shim.cell(id);
-      std::uint64_t open = cell.siblings.open.load(std::memory_order_acquire);
-      if ((open & kCountMask) == 0) continue;
-      const std::uint64_t due = std::max(cell.until_ns, now + 1);
-      if (now < cell.until_ns) {
+      Siblings& siblings = shim.cell(id).siblings;
+      std::uint64_t tally = siblings.tally.load(std::memory_order_acquire);
+      if (missing(tally) == 0) continue;
+      const std::uint64_t until = siblings.until_ns.load(std::memory_order_relaxed);
+      const std::uint64_t due = std::max(until, now + 1);
+      if (now >= until && siblings.tally.compare_exchange_strong(tally, tally - missing(tally))) {
+        close_siblings(shim, {id, tally >> kNumberShift});
+      } else {  // not yet, or one has just answered: look again
         next = next == 0 ? due : std::min(next, due);
-      } else if (cell.siblings.open.compare_exchange_strong(open, open & ~kCountMask)) {
-        close_siblings(shim, {id, open >> 16});
-      } else {
-        next = due;  // one has just answered: look again
       }
     }
   }

@@ -10,8 +10,9 @@
 namespace memfail::shim {
 
 // After an injection on `lane`: posts to every other vCPU by the rule, and commits
-// the outcome if nobody is waited for.
-void start_siblings(memfail_lane& lane, const shm::Claim& claim, wire::SiblingRule rule);
+// the outcome if nobody is waited for. `until_ns`: the incident's deadline.
+void start_siblings(memfail_lane& lane, const shm::Claim& claim, wire::SiblingRule rule,
+                    std::uint64_t until_ns);
 
 // Dispatch: commits outcomes whose siblings have run out of time. The next deadline
 // (CLOCK_MONOTONIC, ns), or 0.

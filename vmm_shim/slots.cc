@@ -34,8 +34,8 @@ std::optional<shm::Claim> next_report(memfail_shim& shim, shm::CellId id) {
       shm::load_word(shim.request.line(id, shm::LineKind::kReport), wire::kWordOffset) / 2;
   wire::ReportLine report;
   if (n <= shim.cell(id).handled.load() || !own_report(shim, {id, n}, report)) return {};
-  const bool optional = decision::severity_of(report.kind(), report.code()) ==
-                        decision::Severity::kActionOptional;
+  const bool optional =
+      decision::severity_of(report.kind(), report.code()) == decision::Severity::kActionOptional;
   return optional ? std::optional(shm::Claim{id, n}) : std::nullopt;
 }
 

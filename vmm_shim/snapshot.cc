@@ -123,6 +123,9 @@ bool had(const wire::SnapshotLine& line, wire::SnapshotFlag flag) {
 wire::Delivered judge(const decision::MachineCheck& record, const wire::SnapshotLine& before,
                       const Draft& after, std::uint64_t status, std::uint64_t address) {
   const bool uc = (record.status & decision::kStatusUc) != 0;
+  // KVM drops before it looks at MCIP and CR4.
+  const bool off = uc && (!had(before, wire::SnapshotFlag::mcg_ctl_ok) ||
+                          (before.bank_ctl_off() >> record.bank & 1) != 0);
   if (had(before, wire::SnapshotFlag::in_guest_mode)) return wire::Delivered::unverified;
   if ((after.flags & static_cast<unsigned>(wire::SnapshotFlag::triple_fault)) != 0) {
     return wire::Delivered::triple_fault;
@@ -134,7 +137,7 @@ wire::Delivered judge(const decision::MachineCheck& record, const wire::Snapshot
   // A kernel that does not show a pending triple fault: its own rule says when.
   const bool refused = (before.mcg_status() & decision::kMcgStatusMcip) != 0 ||
                        !had(before, wire::SnapshotFlag::cr4_mce);
-  if (refused) return wire::Delivered::triple_fault;
+  if (refused && !off) return wire::Delivered::triple_fault;
   const bool queued = after.queued == kMachineCheckVector && after.mcg_status == record.mcg_status;
   return written && queued ? wire::Delivered::delivered : wire::Delivered::dropped;
 }
@@ -173,7 +176,9 @@ ReadBack read_back(const memfail_lane& lane, const decision::MachineCheck& recor
   list.add(kMsrMcgStatus);
   list.add(kMsrBank0Ctl + 4 * record.bank + 1U);
   list.add(kMsrBank0Ctl + 4 * record.bank + 2U);
-  if (!list.read(lane.vcpu_fd)) return {};
+  ReadBack unread;
+  unread.delivered = wire::Delivered::unverified;
+  if (!list.read(lane.vcpu_fd)) return unread;
   Draft after;
   read_events(lane.vcpu_fd, after);
   after.mcg_status = list[0];

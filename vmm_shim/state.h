@@ -86,20 +86,17 @@ struct Regions {
 // Results of one injection on the other vCPUs, until the last has answered or the
 // deadline has passed; whoever is last commits the outcome.
 struct Siblings {
-  // n << 16 | answers missing, plus one for the first vCPU. With n in it a sibling
-  // that comes after the deadline cannot count for the cell's next incident.
-  std::atomic<std::uint64_t> open{0};
-  std::atomic<std::uint32_t> told{0};
-  std::atomic<std::uint32_t> skipped{0};
-  std::atomic<std::uint32_t> reset{0};  // vCPU + 1 whose rule ended in a reset
-  std::atomic<std::uint8_t> reset_reason{0};
+  // Counts and the incident's n in one word (siblings.cc): one that comes after the
+  // deadline cannot count for the cell's next incident.
+  std::atomic<std::uint64_t> tally{0};
+  std::atomic<std::uint64_t> reset{0};     // n << 32 | reason << 16 | vCPU + 1: ended so
+  std::atomic<std::uint64_t> until_ns{0};  // its deadline
 };
 
 // One cell's incident, as this side knows it.
 struct CellState {
   std::atomic<std::uint64_t> handled{0};  // last n taken up by a thread
   std::atomic<std::uint64_t> finished{0}; // last n whose outcome is committed
-  std::uint64_t until_ns = 0;             // its deadline
   std::uint64_t lost_size = 0;            // bytes
   wire::ReportLine report;
   wire::OutcomeLine outcome;
@@ -116,6 +113,7 @@ struct SiblingTask {  // argument of a posted function: apply the sibling rule
   std::atomic<std::uint32_t> busy{0};
   shm::Claim source;  // the incident it belongs to
   wire::SiblingRule rule = wire::SiblingRule::none;
+  std::uint32_t guest_epoch = 0;
 };
 
 inline constexpr std::uint32_t kSiblingTasks = 8;  // a vCPU's, waiting at once
@@ -139,7 +137,8 @@ struct memfail_lane {
   std::atomic<std::uint32_t> flags{0};    // MEMFAIL_DO_* that another path decided
   bool set_immediate_exit = false;
   memfail::shim::Overflow overflow;
-  std::array<siginfo_t, memfail::shm::kCellsPerLane> handed_back{};
+  // One pass over the lane: its cells, the overflow, and what slots posted here.
+  std::array<siginfo_t, memfail::shm::kCellsPerLane + 1 + memfail::shm::kSlots> handed_back{};
   std::uint32_t handed_back_count = 0;
   std::array<memfail::shim::SiblingTask, memfail::shim::kSiblingTasks> sibling_tasks;
 };
@@ -148,7 +147,8 @@ namespace memfail::shim {
 
 // The connection to a sidecar. Dispatching thread only, but for the atomics.
 struct Session {
-  Mutex mutex;  // dispatch and attach against each other, and region pushes
+  // Dispatch and attach against each other, region pushes and state queries.
+  mutable Mutex mutex;
   shm::UniqueFd socket;
   shm::UniqueFd epoll;
   shm::UniqueFd timer;      // back-off, and open siblings' deadline
@@ -163,6 +163,7 @@ struct Session {
   std::uint64_t next_message = 1;
   std::uint64_t commit_message = 0;
   std::uint64_t retry_at_ns = 0;
+  std::uint64_t answer_due_ns = 0;  // 0: no answer is waited for
   std::uint32_t backoff_ms = 0;
   std::uint32_t sent_generation = 0;
   std::uint32_t sending_generation = 0;
@@ -170,6 +171,7 @@ struct Session {
   RegionList sending;    // what it is being sent
   std::uint32_t sent_cursor = 0;
   std::uint32_t sending_cursor = 0;
+  bool removing = false;  // the first of two passes: only what goes is sent
   std::uint32_t epoch_sent = 0;
   std::byte* buffer = nullptr;  // one message, either way
   std::array<char, 256> last_error{};

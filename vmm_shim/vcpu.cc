@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "memfail/shim.h"
@@ -14,8 +15,6 @@
 #include "vmm_shim/handle.h"
 #include "vmm_shim/kvm.h"
 #include "vmm_shim/regions.h"
-#include "vmm_shim/snapshot.h"
-#include "vmm_shim/verdict.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -46,35 +45,24 @@ std::optional<shm::Claim> next_report(memfail_lane& lane) {
     const std::uint64_t n = word / 2;
     wire::ReportLine report;
     if (n <= shim.cell(id).handled.load() || !own_report(shim, {id, n}, report)) continue;
-    const bool required = decision::severity_of(report.kind(), report.code()) ==
-                          decision::Severity::kActionRequired;
+    const bool required =
+        decision::severity_of(report.kind(), report.code()) == decision::Severity::kActionRequired;
     const Candidate candidate{{id, n}, required};
     if (!best || comes_before(candidate, *best)) best = candidate;
   }
   return best ? std::optional(best->claim) : std::nullopt;
 }
 
-// A report for which no cell was free: decided here, not recorded, already counted.
+// A report for which no cell was free, already counted.
 int handle_overflow(memfail_lane& lane) {
-  memfail_shim& shim = *lane.shim;
   const siginfo_t info = lane.overflow.info;
   lane.overflow.waiting.store(0, std::memory_order_relaxed);
-  Case incident;
-  incident.lane = &lane;
-  incident.report = wire::ReportLine(
-      0, 0, wire::ReportKind::sigbus, wire::ThreadKind::vcpu_in_run,
-      static_cast<std::uint8_t>(info.si_addr_lsb), 0,
-      reinterpret_cast<std::uintptr_t>(info.si_addr), 0, 0, info.si_code, 0, 0, 0, 0);
-  incident.severity = decision::severity_of_code(info.si_code);
-  incident.where = locate(shim, incident.report);
-  incident.snapshot = take_snapshot(lane);
-  shim.fallbacks.fetch_add(1, std::memory_order_relaxed);
-  const decision::Decision decision = decide_here(shim, incident);
-  if (decision.verdict == wire::Verdict::inject) set_mce(lane, decision.record);
-  if (decision.verdict == wire::Verdict::abort) {
-    shim.config.ops.abort(shim.config.opaque, nullptr);
-  }
-  return decision.verdict == wire::Verdict::reset ? MEMFAIL_DO_RESET : MEMFAIL_RESUME;
+  return handle_without_cell(
+      lane, {0, 0, wire::ReportKind::sigbus, wire::ThreadKind::vcpu_in_run,
+             static_cast<std::uint8_t>(info.si_addr_lsb), 0,
+             reinterpret_cast<std::uintptr_t>(info.si_addr), 0, shm::monotonic_ns(), info.si_code,
+             0, lane.shim->regions.generation.load(std::memory_order_acquire),
+             lane.shim->guest_epoch.load(std::memory_order_acquire), 0});
 }
 
 // Reports an exit of KVM_RUN as the handler reports a signal, and handles it.
@@ -156,6 +144,7 @@ int memfail_run_end(memfail_lane* lane) {
 }
 
 int memfail_handle(memfail_lane* lane) {
+  if (lane->vcpu < 0) return MEMFAIL_RESUME;  // the process lane's are dispatch's
   if (lane->set_immediate_exit) {
     lane->set_immediate_exit = false;
     lane->run->immediate_exit = 0;
@@ -177,7 +166,7 @@ int memfail_handle(memfail_lane* lane) {
 
 int memfail_mmio_exit(memfail_lane* lane, std::uint64_t gpa, std::uint32_t /*len*/) {
   const BackingPage page = memfail::shim::backing_page(*lane->shim, gpa);
-  if (page.size == 0) return MEMFAIL_NOT_MINE;
+  if (page.size == 0 || lane->vcpu < 0) return MEMFAIL_NOT_MINE;
   auto* address = reinterpret_cast<void*>(page.hva);
   // Asks without touching: a load would take the signal here, in the VMM's own code.
   if (::madvise(address, decision::kPageSize, MADV_POPULATE_READ) == 0 || errno != EHWPOISON) {
@@ -187,12 +176,15 @@ int memfail_mmio_exit(memfail_lane* lane, std::uint64_t gpa, std::uint32_t /*len
 }
 
 int memfail_memory_fault_exit(memfail_lane* lane, std::uint64_t gpa, std::uint64_t /*size*/) {
+  if (lane->vcpu < 0) return MEMFAIL_NOT_MINE;
   return memfail::shim::report_exit(*lane, memfail::wire::ReportKind::memory_fault_exit, 0, gpa);
 }
 
 int memfail_handed_back(memfail_lane* lane, siginfo_t* info) {
   if (lane->handed_back_count == 0) return 0;
-  *info = lane->handed_back[--lane->handed_back_count];
+  *info = lane->handed_back[0];
+  --lane->handed_back_count;
+  std::copy_n(lane->handed_back.begin() + 1, lane->handed_back_count, lane->handed_back.begin());
   return 1;
 }
 

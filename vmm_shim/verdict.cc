@@ -25,22 +25,27 @@ bool is_known(const wire::ReplyLine& reply) {
          reply.sibling_rule() <= wire::SiblingRule::broadcast_ready;
 }
 
+// Whether `gpa` is the reported page, under any of its guest addresses.
+bool is_page(memfail_shim& shim, const Case& incident, std::uint64_t gpa) {
+  if (incident.where.address != decision::AddressClass::kGuestRam) return false;
+  return gpa == incident.where.gpa || is_backed_by(shim, gpa, incident.where.hva);
+}
+
 // A hijacked sidecar may give its own VM a plausible machine check and no more: one
 // of the known records, in a bank that is there, for the page that was reported.
 bool is_plausible(memfail_shim& shim, const Case& incident, const decision::Decision& decision) {
   const bool injects = decision.verdict == wire::Verdict::inject ||
                        decision.verdict == wire::Verdict::inject_deferred;
-  if (!injects) return true;
+  if (!injects) return decision.gpa == wire::kNoAddress || is_page(shim, incident, decision.gpa);
   if (incident.lane == nullptr) return false;
   const decision::MachineCheck& record = decision.record;
   if (record.bank >= (shim.profile.mcg_cap_kvm & decision::kMcgCapBanks)) return false;
+  if (record.bank >= decision::kMaxBanks || decision.gpa != record.address) return false;
   if (!decision::is_template(record)) return false;
-  if (incident.report.kind() == wire::ReportKind::memory_fault_exit) {
-    return record.address == incident.where.gpa;
-  }
-  return incident.where.address == decision::AddressClass::kGuestRam &&
-         is_backed_by(shim, record.address, incident.where.hva);
+  return is_page(shim, incident, record.address);
 }
+
+}  // namespace
 
 Choice fall_back(memfail_shim& shim, const Case& incident) {
   shim.fallbacks.fetch_add(1, std::memory_order_relaxed);
@@ -61,8 +66,6 @@ Choice fall_back(memfail_shim& shim, const Case& incident) {
   }
   return {decide_here(shim, incident), wire::DecidedBy::builtin};
 }
-
-}  // namespace
 
 decision::Decision decide_here(memfail_shim& shim, const Case& incident) {
   decision::Input input;

@@ -25,6 +25,9 @@ struct Choice {
 // Asks the sidecar until the deadline, then decides alone.
 Choice choose(memfail_shim& shim, const Case& incident, std::uint64_t until_ns);
 
+// Decides without the sidecar, as the VMM's configuration says, and counts.
+Choice fall_back(memfail_shim& shim, const Case& incident);
+
 // The linked decision code, as the sidecar would run it.
 decision::Decision decide_here(memfail_shim& shim, const Case& incident);
 

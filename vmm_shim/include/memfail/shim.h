@@ -38,7 +38,11 @@ struct memfail_error {
 
 /* ---- what the VMM gives ------------------------------------------------- */
 
-enum memfail_vendor { MEMFAIL_VENDOR_UNKNOWN = 0, MEMFAIL_VENDOR_INTEL = 1, MEMFAIL_VENDOR_AMD = 2 };
+enum memfail_vendor {
+  MEMFAIL_VENDOR_UNKNOWN = 0,
+  MEMFAIL_VENDOR_INTEL = 1,
+  MEMFAIL_VENDOR_AMD = 2
+};
 
 enum memfail_fallback {
   MEMFAIL_FALLBACK_BUILTIN = 0, /* the library decides with the sidecar's own code */
@@ -91,8 +95,9 @@ struct memfail_incident {
  * that vCPU, outside KVM_RUN, and never waits; it may be called from any vCPU
  * thread and from memfail_shim_dispatch(); returns 0, or a negative errno where
  * that vCPU has no thread. `abort` does not return and may be called from a
- * signal handler. The others are called by memfail_handle() on a vCPU's thread
- * and may be NULL.
+ * signal handler; without a free cell to report through its incident is NULL. The
+ * others may be NULL; they are called on a vCPU's thread by memfail_handle() or a
+ * posted function, `poisoned` and `incident` also by memfail_shim_dispatch().
  */
 struct memfail_ops {
   uint32_t struct_size;
