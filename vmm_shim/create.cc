@@ -5,12 +5,14 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <new>
 
@@ -77,7 +79,26 @@ Parts carve(Carver& carver, const shm::Geometry& geometry, std::uint32_t regions
   return parts;
 }
 
+int check_socket(int fd, memfail_error* error) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0) {
+    return fail(error, -errno, "socket_fd %d: %s", fd, std::strerror(errno));
+  }
+  if (type == SOCK_SEQPACKET) return 0;
+  return fail(error, -EINVAL, "socket_fd %d is of type %d; it must be SOCK_SEQPACKET (%d)", fd,
+              type, static_cast<int>(SOCK_SEQPACKET));
+}
+
+bool has_path(const memfail_config& config) {
+  return config.socket_path != nullptr && config.socket_path[0] != '\0';
+}
+
 int check_config(const memfail_config& config, memfail_error* error) {
+  if (config.struct_size < offsetof(memfail_config, opaque)) {
+    return fail(error, -EINVAL, "struct_size is %u; it must be at least %zu", config.struct_size,
+                offsetof(memfail_config, opaque));
+  }
   if (config.vcpus == 0 || config.vcpus > shm::kMaxVcpus) {
     return fail(error, -EINVAL, "vcpus is %u; it must be 1 to %u", config.vcpus, shm::kMaxVcpus);
   }
@@ -89,8 +110,12 @@ int check_config(const memfail_config& config, memfail_error* error) {
     return fail(error, -EINVAL, "deadline_ms is %u; the limit is %u (a guest gives its CPUs 1 s)",
                 config.deadline_ms, kMaxDeadlineMs);
   }
+  if (config.vendor > MEMFAIL_VENDOR_AMD) {
+    return fail(error, -EINVAL, "vendor is %d; it must be 0 to 2", static_cast<int>(config.vendor));
+  }
   if (config.fallback > MEMFAIL_FALLBACK_ABORT) {
-    return fail(error, -EINVAL, "fallback is %d; it must be 0 to 2", static_cast<int>(config.fallback));
+    return fail(error, -EINVAL, "fallback is %d; it must be 0 to 2",
+                static_cast<int>(config.fallback));
   }
   if (config.ops.post == nullptr || config.ops.abort == nullptr) {
     return fail(error, -EINVAL, "ops.%s is missing", config.ops.post == nullptr ? "post" : "abort");
@@ -100,6 +125,7 @@ int check_config(const memfail_config& config, memfail_error* error) {
     return fail(error, -ENAMETOOLONG, "socket path %.40s… has %zu bytes; the limit is %zu",
                 config.socket_path, std::strlen(config.socket_path), room);
   }
+  if (!has_path(config) && config.socket_fd >= 0) return check_socket(config.socket_fd, error);
   return 0;
 }
 
@@ -153,14 +179,16 @@ void take_parts(memfail_shim& shim, const Parts& parts, std::uint32_t regions) {
   shim.session.sending.items = parts.lists[3];
   table.flat = parts.flat[0];
   table.spare_flat = parts.flat[1];
-  table.scratch = {{parts.by_hva[0], regions}, {parts.hva_end[0], regions}, {parts.by_gpa[0], regions}};
+  table.scratch = {
+      {parts.by_hva[0], regions}, {parts.hva_end[0], regions}, {parts.by_gpa[0], regions}};
   table.spare_scratch = {
       {parts.by_hva[1], regions}, {parts.hva_end[1], regions}, {parts.by_gpa[1], regions}};
   shim.session.buffer = parts.buffer;
 }
 
 int make_fork_mark(memfail_shim& shim) {
-  void* page = ::mmap(nullptr, shm::kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* page =
+      ::mmap(nullptr, shm::kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return -errno;
   shim.not_forked = static_cast<std::uint64_t*>(page);
   if (::madvise(page, shm::kPage, MADV_WIPEONFORK) != 0) return -errno;
@@ -200,10 +228,12 @@ int make_descriptors(memfail_shim& shim, memfail_error* error) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.fd = fd;
-    ::epoll_ctl(session.epoll.get(), EPOLL_CTL_ADD, fd, &event);
+    if (::epoll_ctl(session.epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+      return fail(error, -errno, "a descriptor cannot be watched: %s", std::strerror(errno));
+    }
   }
   if (shim.config.socket_fd >= 0 && shim.socket_path[0] == '\0') {
-    session.socket.reset(shim.config.socket_fd);
+    session.socket.reset(shim.config.socket_fd);  // ours from here on: nothing fails any more
   }
   return 0;
 }
@@ -243,11 +273,12 @@ int memfail_shim_create(const memfail_config* given, memfail_shim** out, memfail
   memfail_config config = memfail::shim::copy_config(*given);
   if (const int bad = memfail::shim::check_config(config, error); bad != 0) return bad;
   const memfail::shm::Geometry geometry(config.vcpus);
-  const std::uint32_t regions = config.max_regions == 0 ? memfail::shim::kDefaultRegions : config.max_regions;
+  const std::uint32_t regions =
+      config.max_regions == 0 ? memfail::shim::kDefaultRegions : config.max_regions;
   Carver measure(nullptr);
   carve(measure, geometry, regions);
-  void* block = ::mmap(nullptr, measure.used(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                       -1, 0);
+  void* block =
+      ::mmap(nullptr, measure.used(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (block == MAP_FAILED) return fail(error, -errno, "%zu bytes cannot be mapped", measure.used());
   Carver carver(static_cast<std::byte*>(block));
   const memfail::shim::Parts parts = carve(carver, geometry, regions);
@@ -265,7 +296,8 @@ int memfail_shim_create(const memfail_config* given, memfail_shim** out, memfail
 
 void memfail_shim_destroy(memfail_shim* shim) {
   if (shim == nullptr) return;
-  memfail::shim::say_goodbye(*shim);
+  // A forked child frees its copy; the session is its parent's.
+  if (!memfail::shim::in_forked_child(*shim)) memfail::shim::say_goodbye(*shim);
   memfail::shim::release(shim);
 }
 

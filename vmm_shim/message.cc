@@ -11,7 +11,6 @@
 namespace memfail::shim {
 namespace {
 
-constexpr std::uint32_t kProtocolVersion = 1;
 using Builder = flatbuffers::FlatBufferBuilder;
 
 template <typename T>
@@ -20,8 +19,7 @@ int send_body(memfail_shim& shim, Builder& builder, wire::Body type, flatbuffers
   Session& session = shim.session;
   const std::uint64_t id = session.next_message;
   builder.Finish(wire::CreateMessage(builder, id, type, body.Union()), wire::MessageIdentifier());
-  const auto bytes =
-      std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
+  const auto bytes = std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
   const int result = shm::send_message(session.socket.get(), bytes, fds);
   if (result == 0) ++session.next_message;
   return result;
@@ -38,7 +36,8 @@ std::array<char, 37> uuid_text(const std::uint8_t (&uuid)[16]) {
 }
 
 // A merge of two lists ordered by slot: what is only in `sent`, or there with
-// another stamp, goes; what is only in `sending`, or new, comes.
+// another stamp, goes; what is only in `sending`, or new, comes. It is gone through
+// twice, first for what goes, so that a full table never overflows on the way.
 struct Diff {
   const RegionList& sent;
   const RegionList& sending;
@@ -52,8 +51,10 @@ struct Diff {
     *come = nullptr;
     const StoredRegion* old = from < sent.count ? &sent.items[from] : nullptr;
     const StoredRegion* now = to < sending.count ? &sending.items[to] : nullptr;
-    const bool take_old = now == nullptr || (old != nullptr && old->region.slot <= now->region.slot);
-    const bool take_now = old == nullptr || (now != nullptr && now->region.slot <= old->region.slot);
+    const bool take_old =
+        now == nullptr || (old != nullptr && old->region.slot <= now->region.slot);
+    const bool take_now =
+        old == nullptr || (now != nullptr && now->region.slot <= old->region.slot);
     const bool same = take_old && take_now && old->stamp == now->stamp;
     if (take_old) ++from;
     if (take_now) ++to;
@@ -64,7 +65,8 @@ struct Diff {
 
 flatbuffers::Offset<wire::RegionAdd> add_region(Builder& builder, const StoredRegion& stored) {
   const decision::Region& r = stored.region;
-  const wire::RegionRange range(r.gpa, r.size, r.hva, r.page_size, r.slot, r.address_space, r.flags);
+  const wire::RegionRange range(r.gpa, r.size, r.hva, r.page_size, r.slot, r.address_space,
+                                r.flags);
   const auto name = builder.CreateString(stored.name.data());
   return wire::CreateRegionAdd(builder, &range, name);
 }
@@ -98,9 +100,8 @@ int send_commit(memfail_shim& shim) {
   FixedBuffer memory(session.buffer);
   Builder builder(shm::kMaxMessage, &memory);
   session.commit_message = session.next_message;
-  return send_body(
-      shim, builder, wire::Body::Commit,
-      wire::CreateCommit(builder, session.sending_generation, session.sending.count));
+  return send_body(shim, builder, wire::Body::Commit,
+                   wire::CreateCommit(builder, session.sending_generation, session.sending.count));
 }
 
 int send_guest_reset(memfail_shim& shim, std::uint32_t epoch) {
@@ -119,31 +120,39 @@ int send_goodbye(memfail_shim& shim) {
 int send_region_chunk(memfail_shim& shim, bool* done) {
   Session& session = shim.session;
   Diff diff{session.sent, session.sending, session.sent_cursor, session.sending_cursor};
+  bool removing = session.removing;
   FixedBuffer memory(session.buffer);
   Builder builder(shm::kMaxMessage, &memory);
   std::array<std::uint32_t, kRegionsPerMessage> gone{};
   std::array<flatbuffers::Offset<wire::RegionAdd>, kRegionsPerMessage> come{};
   std::uint32_t gone_count = 0;
   std::uint32_t come_count = 0;
-  while (!diff.at_end() && gone_count < kRegionsPerMessage && come_count < kRegionsPerMessage) {
+  while (gone_count < kRegionsPerMessage && come_count < kRegionsPerMessage) {
+    if (diff.at_end() && !removing) break;
+    if (diff.at_end()) {
+      removing = false;
+      diff.from = diff.to = 0;
+      continue;
+    }
     const StoredRegion* removed = nullptr;
     const StoredRegion* added = nullptr;
     diff.step(&removed, &added);
-    if (removed != nullptr) gone[gone_count++] = removed->region.slot;
-    if (added != nullptr) come[come_count++] = add_region(builder, *added);
+    if (removing && removed != nullptr) gone[gone_count++] = removed->region.slot;
+    if (!removing && added != nullptr) come[come_count++] = add_region(builder, *added);
   }
   *done = gone_count == 0 && come_count == 0;
   int result = 0;
   if (!*done) {
     const auto removals = builder.CreateVector(gone.data(), gone_count);
     const auto additions = builder.CreateVector(come.data(), come_count);
-    result = send_body(
-        shim, builder, wire::Body::Regions,
-        wire::CreateRegions(builder, session.sending_generation, removals, additions));
+    result =
+        send_body(shim, builder, wire::Body::Regions,
+                  wire::CreateRegions(builder, session.sending_generation, removals, additions));
   }
   if (result == 0) {
     session.sent_cursor = diff.from;
     session.sending_cursor = diff.to;
+    session.removing = removing;
   }
   return result;
 }

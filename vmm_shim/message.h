@@ -9,6 +9,8 @@
 
 namespace memfail::shim {
 
+inline constexpr std::uint32_t kProtocolVersion = 1;
+
 // FlatBuffers' memory: one fixed buffer. Messages are sized so that it is enough.
 class FixedBuffer : public flatbuffers::Allocator {
  public:

@@ -5,14 +5,9 @@
 // re-attach steps of docs/protocol.md.
 #include "vmm_shim/session.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -21,6 +16,7 @@
 #include "shm/control_socket.h"
 #include "shm/descriptor.h"
 #include "shm/reply_wait.h"
+#include "vmm_shim/connection.h"
 #include "vmm_shim/failure.h"
 #include "vmm_shim/message.h"
 #include "vmm_shim/siblings.h"
@@ -34,6 +30,9 @@ using Step = Session::Step;
 
 constexpr std::uint32_t kFirstBackoffMs = 10;
 constexpr std::uint32_t kLastBackoffMs = 1000;
+// How long a welcome or the acknowledgement of a commit may take. Nobody waits for
+// it, but a sidecar that does not answer is not there.
+constexpr std::uint64_t kAnswerNs = 1000 * kNsPerMs;
 
 void set_up(Session& session, std::uint32_t up) {
   std::atomic_ref<std::uint32_t>(session.up).store(up, std::memory_order_release);
@@ -46,13 +45,6 @@ void set_up(Session& session, std::uint32_t up) {
   va_end(arguments);
 }
 
-void watch_socket(const Session& session, int operation, bool for_writing) {
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLRDHUP | (for_writing ? EPOLLOUT : 0U);
-  event.data.fd = session.socket.get();
-  ::epoll_ctl(session.epoll.get(), operation, session.socket.get(), &event);
-}
-
 // Back to no sidecar. First what the dead area retired is kept where the next
 // sidecar finds it, then nobody waits on the area any more.
 void close_session(memfail_shim& shim) {
@@ -60,7 +52,9 @@ void close_session(memfail_shim& shim) {
   set_up(session, 0);
   shm::keep_retired(shim.request, shim.reply);
   shm::wake_all(shim.request, shim.reply);
-  session.socket.reset();
+  bury_area(shim);
+  close_socket(session);
+  session.answer_due_ns = 0;
   session.step = Step::kDown;
   session.state.store(MEMFAIL_DETACHED, std::memory_order_release);
   session.drop.store(0, std::memory_order_release);
@@ -68,39 +62,22 @@ void close_session(memfail_shim& shim) {
   session.retry_at_ns = shm::monotonic_ns() + session.backoff_ms * kNsPerMs;
 }
 
-int connect_path(memfail_shim& shim) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  static_assert(sizeof address.sun_path == sizeof shim.socket_path);
-  std::memcpy(address.sun_path, shim.socket_path.data(), sizeof address.sun_path);
-  shm::UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd.valid()) return -errno;
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return -errno;
-  }
-  shim.session.socket = std::move(fd);
-  return 0;
-}
-
-// A fresh eventfd under the old number: handlers on other threads hold the number,
-// and one that a dead sidecar may still own must not be rung.
-int renew_kick(Session& session) {
-  const shm::UniqueFd fresh(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!fresh.valid()) return -errno;
-  return ::dup3(fresh.get(), session.kick.get(), O_CLOEXEC) < 0 ? -errno : 0;
-}
-
 void connect_and_greet(memfail_shim& shim) {
   Session& session = shim.session;
   int bad = session.socket.valid() ? 0 : -ENOTCONN;  // a socket the VMM gave us
   if (bad != 0 && shim.socket_path[0] != '\0') bad = connect_path(shim);
+  session.next_message = 1;
   if (bad == 0) bad = renew_kick(session);
   if (bad == 0) bad = send_hello(shim);
   if (bad != 0) {
-    remember(session, "no sidecar at %s: %s", shim.socket_path.data(), std::strerror(-bad));
+    const bool by_path = shim.socket_path[0] != '\0';
+    remember(session, "no sidecar at %s: %s",
+             by_path ? shim.socket_path.data() : "the given socket", std::strerror(-bad));
     close_session(shim);
     return;
   }
+  session.drop.store(0, std::memory_order_release);  // a word about the one before
+  session.answer_due_ns = shm::monotonic_ns() + kAnswerNs;
   session.step = Step::kHelloSent;
   session.state.store(MEMFAIL_ATTACHING, std::memory_order_release);
   watch_socket(session, EPOLL_CTL_ADD, false);
@@ -115,6 +92,8 @@ void begin_transaction(memfail_shim& shim) {
   session.sending_generation = shim.regions.generation.load(std::memory_order_acquire);
   session.sent_cursor = 0;
   session.sending_cursor = 0;
+  session.removing = true;
+  session.answer_due_ns = shm::monotonic_ns() + kAnswerNs;
   session.step = Step::kSending;
 }
 
@@ -167,9 +146,15 @@ bool on_welcome(memfail_shim& shim, const wire::Welcome& welcome, const shm::Rec
              received.fd_count);
     return false;
   }
-  const auto placed =
-      shm::replace_peer_area(received.fds[0].get(), shm::AreaKind::kReply, shim.geometry,
-                             session.id, shim.reply_mapping);
+  if (welcome.version() != kProtocolVersion || welcome.features() != 0) {
+    remember(session,
+             "the sidecar's protocol version is %u and its features 0x%llx; ours are %u and 0x0",
+             welcome.version(), static_cast<unsigned long long>(welcome.features()),
+             kProtocolVersion);
+    return false;
+  }
+  const auto placed = shm::replace_peer_area(received.fds[0].get(), shm::AreaKind::kReply,
+                                             shim.geometry, session.id, shim.reply_mapping);
   if (!placed) {
     const shm::Error& error = placed.error();
     remember(session, "%s %s (value %llu, expected %llu)", error.field, error.what,
@@ -188,8 +173,14 @@ bool on_welcome(memfail_shim& shim, const wire::Welcome& welcome, const shm::Rec
 
 bool on_ack(memfail_shim& shim, const wire::Ack& ack) {
   Session& session = shim.session;
+  if (session.step == Step::kHelloSent) {
+    remember(session, "acknowledgement of %llu out of state: no welcome yet",
+             static_cast<unsigned long long>(ack.of()));
+    return false;
+  }
   if (session.step != Step::kCommitSent || ack.of() != session.commit_message) return true;
   session.step = Step::kReady;
+  session.answer_due_ns = 0;
   if (session.state.exchange(MEMFAIL_ATTACHED, std::memory_order_acq_rel) != MEMFAIL_ATTACHED) {
     shim.attaches.fetch_add(1, std::memory_order_relaxed);
     session.backoff_ms = 0;
@@ -240,7 +231,8 @@ void receive_all(memfail_shim& shim) {
 void arm_timer(const memfail_shim& shim, std::uint64_t siblings_due) {
   const Session& session = shim.session;
   const bool retries = session.step == Step::kDown && shim.socket_path[0] != '\0';
-  std::uint64_t due = retries ? session.retry_at_ns : 0;
+  // While down no answer is due, and while one is due we are not down.
+  std::uint64_t due = retries ? session.retry_at_ns : session.answer_due_ns;
   if (siblings_due != 0) due = due == 0 ? siblings_due : std::min(due, siblings_due);
   itimerspec at{};
   at.it_value.tv_sec = static_cast<time_t>(due / (1000 * kNsPerMs));
@@ -257,11 +249,17 @@ void dispatch_locked(memfail_shim& shim) {
     close_session(shim);
   }
   const bool has_way = session.socket.valid() || shim.socket_path[0] != '\0';
+  if (!has_way && session.last_error[0] == '\0') remember(session, "no socket was given");
   if (session.step == Step::kDown && has_way && shm::monotonic_ns() >= session.retry_at_ns) {
     connect_and_greet(shim);
   }
   receive_all(shim);
   pump(shim);
+  if (session.answer_due_ns != 0 && shm::monotonic_ns() >= session.answer_due_ns) {
+    remember(session, "the sidecar did not answer within %llu ms",
+             static_cast<unsigned long long>(kAnswerNs / kNsPerMs));
+    close_session(shim);
+  }
 }
 
 }  // namespace
@@ -306,12 +304,18 @@ int memfail_shim_attach(memfail_shim* shim, std::uint32_t timeout_ms, memfail_er
   const std::uint32_t limit = timeout_ms == 0 ? 2000 : timeout_ms;
   const std::uint64_t until = memfail::shm::monotonic_ns() + limit * kNsPerMs;
   Session& session = shim->session;
-  session.retry_at_ns = 0;
+  {
+    const Locked lock(session.mutex);
+    session.retry_at_ns = 0;
+  }
   while (true) {
     memfail_shim_dispatch(shim);
     const auto state = session.state.load(std::memory_order_acquire);
     if (state == MEMFAIL_ATTACHED) return 0;
-    if (state == MEMFAIL_DETACHED) return fail(error, -ENOTCONN, "%s", session.last_error.data());
+    if (state == MEMFAIL_DETACHED) {
+      const Locked lock(session.mutex);
+      return fail(error, -ENOTCONN, "%s", session.last_error.data());
+    }
     const std::uint64_t now = memfail::shm::monotonic_ns();
     if (now >= until) {
       return fail(error, -ETIMEDOUT, "the sidecar did not answer within %u ms", limit);
@@ -333,7 +337,10 @@ void memfail_shim_state(const memfail_shim* shim, memfail_status* status) {
   filled.fallbacks = shim->fallbacks.load();
   filled.attaches = shim->attaches.load();
   filled.slices = shim->slices.load();
-  std::memcpy(filled.last_error, session.last_error.data(), sizeof filled.last_error);
+  {
+    const Locked lock(session.mutex);
+    std::memcpy(filled.last_error, session.last_error.data(), sizeof filled.last_error);
+  }
   std::memcpy(status, &filled, std::min<std::size_t>(status->struct_size, sizeof filled));
 }
 
