@@ -37,7 +37,10 @@ add_library(memfail_plain_flags INTERFACE)
 target_link_libraries(memfail_plain_flags INTERFACE memfail_flags)
 target_compile_options(memfail_plain_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti -fno-threadsafe-statics
-                                   -U_GLIBCXX_ASSERTIONS>)
+                                   -U_GLIBCXX_ASSERTIONS>
+  # A unique symbol stays global whatever objcopy is told: libmemfail-shim.a shows
+  # memfail_* alone.
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
 
 # memfail_add_test(NAME shm_line_test SOURCES … LIBRARIES … [LABELS …] [TIMEOUT s])
 # Every test is a GoogleTest program; one ctest entry a program.
