@@ -180,20 +180,23 @@ bool FakeSidecar::take_until_commit() {
   }
 }
 
-bool FakeSidecar::attach_until_commit(TestVm& vm) {
-  memfail_shim_dispatch(vm.shim());
+bool FakeSidecar::attach_until_commit(memfail_shim* shim) {
+  memfail_shim_dispatch(shim);
   if (!take_hello()) return false;
   make_reply_area();
   send_welcome();
-  memfail_shim_dispatch(vm.shim());
+  memfail_shim_dispatch(shim);
   return take_until_commit();
 }
 
-bool FakeSidecar::attach(TestVm& vm) {
-  if (!attach_until_commit(vm)) return false;
+bool FakeSidecar::attach(memfail_shim* shim) {
+  if (!attach_until_commit(shim)) return false;
   send_ack(commit_id_);
-  memfail_shim_dispatch(vm.shim());
-  return vm.status().state == MEMFAIL_ATTACHED;
+  memfail_shim_dispatch(shim);
+  memfail_status status{};
+  status.struct_size = sizeof status;
+  memfail_shim_state(shim, &status);
+  return status.state == MEMFAIL_ATTACHED;
 }
 
 shm::RequestView FakeSidecar::request() const { return {request_.data(), geometry_}; }

@@ -49,9 +49,10 @@ class FakeSidecar {
   bool was_hung_up();
 
   // The whole of it, in lock-step with the shim's dispatch.
-  bool attach(TestVm& vm);
+  bool attach(memfail_shim* shim);
+  bool attach(TestVm& vm) { return attach(vm.shim()); }
   // All but the last: welcomed, everything received.
-  bool attach_until_commit(TestVm& vm);
+  bool attach_until_commit(memfail_shim* shim);
 
   // ---- what came
   [[nodiscard]] bool hello_had_key() const { return hello_key_low_.has_value(); }
