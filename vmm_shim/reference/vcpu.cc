@@ -33,6 +33,7 @@ void Vcpu::start() {
   std::promise<void> accepting;
   auto accepts = accepting.get_future();
   thread_ = std::thread([this, &accepting] {
+    set_kick_target(run_);  // before the first post, whose kick would else be lost
     posts_.open();
     accepting.set_value();
     thread_main();
@@ -48,11 +49,11 @@ void Vcpu::stop() {
 }
 
 void Vcpu::thread_main() {
-  set_kick_target(run_);
   set_sigbus_lane(lane_);
   memfail_error error{};
   if (memfail_thread_enter(lane_, &error) < 0) die(error.text);
   while (!stopping_) step();
+  finish_exit();
 }
 
 void Vcpu::step() {
@@ -60,10 +61,11 @@ void Vcpu::step() {
   if (error == 0) {
     // An I/O exit is complete only when KVM_RUN is entered again: until then the
     // guest still stands on that instruction, and no machine check may be queued.
-    // A pending report makes that next KVM_RUN return at once.
+    // A pending report, or a kick, makes that next KVM_RUN return at once.
     on_exit();
     return;
   }
+  run_->immediate_exit = 0;  // before the posts are looked at: a later kick counts again
   if (error == EHWPOISON) {
     memory_fault();
   } else if (error != EINTR && error != EAGAIN) {  // EAGAIN: not started yet
@@ -82,8 +84,18 @@ int Vcpu::enter_guest() {
   use(hooks_.in_run);
   const int error = ioctl(fd_.get(), KVM_RUN, 0) < 0 ? errno : 0;
   report_pending_ = memfail_run_end(lane_) != 0;
-  run_->immediate_exit = 0;  // a kick from here on is seen by the next KVM_RUN
   return error;
+}
+
+// Registers must not be set while an instruction waits for its I/O: KVM would go on
+// with it afterwards. An emulated string instruction may have more to come.
+void Vcpu::finish_exit() {
+  int error = 0;
+  while (error == 0 && (run_->exit_reason == KVM_EXIT_IO || run_->exit_reason == KVM_EXIT_MMIO)) {
+    run_->immediate_exit = 1;
+    error = ioctl(fd_.get(), KVM_RUN, 0) < 0 ? errno : 0;
+  }
+  run_->immediate_exit = 0;
 }
 
 void Vcpu::act_on(int wanted) {

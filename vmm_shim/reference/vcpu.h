@@ -57,6 +57,7 @@ class Vcpu {
   void thread_main();
   void step();
   int enter_guest();
+  void finish_exit();
   void on_exit();
   void on_io();
   void on_mmio();
