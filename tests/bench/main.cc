@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "tests/bench/measures.h"
+#include "tests/bench/subject.h"
 
 namespace {
 
@@ -45,7 +46,7 @@ bench::Report measure(const bench::Options& options, const std::string& only) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  bench::Options options{kDefaultRounds, default_memfaild()};
+  bench::Options options{{}, kDefaultRounds, default_memfaild()};
   std::string only;
   bool json = false;
   CLI::App app(kAbout, "memfail-bench");
@@ -57,6 +58,7 @@ int main(int argc, char** argv) try {
   app.add_option("--only", only, "Measure only this one")
       ->check(CLI::IsMember({bench::kFloorName, bench::kVerdictName, bench::kInjectionName}));
   CLI11_PARSE(app, argc, argv);
+  bench::end_on_signals();
   const bench::Report report = measure(options, only);
   json ? bench::print_json(std::cout, report) : bench::print_table(std::cout, report);
   return 0;

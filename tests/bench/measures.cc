@@ -6,7 +6,6 @@
 
 #include "tests/bench/injection_subject.h"
 #include "tests/bench/ping_pong.h"
-#include "tests/bench/placement.h"
 #include "tests/bench/qemu_sequence.h"
 #include "tests/bench/verdict_subject.h"
 
@@ -26,8 +25,7 @@ void skip(Report& report, const char* measure, const std::string& reason) {
 
 // Calls `body` in each placement in force, from the cheapest to the busiest.
 template <typename Body>
-void in_each_placement(const char* measure, Report& report, Body body) {
-  const Cores cores;
+void in_each_placement(const Cores& cores, const char* measure, Report& report, Body body) {
   if (cores.placements().size() == 1) {
     skip(report, (std::string(measure) + " on two cores").c_str(), "this process may use only one");
   }
@@ -51,30 +49,32 @@ void add_counts(Row& row, VerdictSubject& verdict, std::uint32_t rounds) {
 }  // namespace
 
 void measure_floor(const Options& options, Report& report) {
-  in_each_placement(kFloorName, report, [&](Placement placement, const Placed& placed) {
-    PingPong floor;
-    placed.place_peer(floor.peer());
-    Subject* const subjects[] = {&floor};
-    const auto samples = measure_in_turns(subjects, options.rounds);
-    report.rows.push_back(make_row(kFloorName, name_of(placement), samples[0]));
-  });
+  in_each_placement(options.cores, kFloorName, report,
+                    [&](Placement placement, const Placed& placed) {
+                      PingPong floor;
+                      placed.place_peer(floor.peer());
+                      Subject* const subjects[] = {&floor};
+                      const auto samples = measure_in_turns(subjects, options.rounds);
+                      report.rows.push_back(make_row(kFloorName, name_of(placement), samples[0]));
+                    });
 }
 
 void measure_verdict(const Options& options, Report& report) {
-  in_each_placement(kVerdictName, report, [&](Placement placement, const Placed& placed) {
-    PingPong floor;
-    const SidecarProcess sidecar(options.memfaild);
-    VerdictSubject verdict(sidecar);
-    placed.place_peer(floor.peer());
-    placed.place_peer(sidecar.pid());
-    Subject* const subjects[] = {&floor, &verdict};
-    const auto samples = measure_in_turns(subjects, options.rounds);
-    const Row base = make_row(kFloorName, name_of(placement), samples[0]);
-    Row row = make_row(kVerdictName, samples[1], base);
-    add_counts(row, verdict, options.rounds);
-    report.rows.push_back(base);
-    report.rows.push_back(row);
-  });
+  in_each_placement(options.cores, kVerdictName, report,
+                    [&](Placement placement, const Placed& placed) {
+                      PingPong floor;
+                      const SidecarProcess sidecar(options.memfaild);
+                      VerdictSubject verdict(sidecar);
+                      placed.place_peer(floor.peer());
+                      placed.place_peer(sidecar.pid());
+                      Subject* const subjects[] = {&floor, &verdict};
+                      const auto samples = measure_in_turns(subjects, options.rounds);
+                      const Row base = make_row(kFloorName, name_of(placement), samples[0]);
+                      Row row = make_row(kVerdictName, samples[1], base);
+                      add_counts(row, verdict, options.rounds);
+                      report.rows.push_back(base);
+                      report.rows.push_back(row);
+                    });
 }
 
 void measure_injection(const Options& options, Report& report) {
@@ -82,23 +82,24 @@ void measure_injection(const Options& options, Report& report) {
     skip(report, kInjectionName, obstacle);
     return;
   }
-  in_each_placement(kInjectionName, report, [&](Placement placement, const Placed& placed) {
-    const KvmVcpu vcpu;
-    QemuSequence sequence(vcpu);
-    const SidecarProcess sidecar(options.memfaild);
-    InjectionSubject injection(sidecar, vcpu);
-    placed.place_peer(sidecar.pid());
-    Subject* const subjects[] = {&sequence, &injection};
-    const auto samples = measure_in_turns(subjects, options.rounds);
-    Row base = make_row(kQemuName, name_of(placement), samples[0]);
-    base.counts = {{"msrs-read", static_cast<double>(sequence.registers_read())},
-                   {"msrs-written", static_cast<double>(sequence.registers_written())}};
-    Row row = make_row(kInjectionName, samples[1], base);
-    row.counts = {{"slices", static_cast<double>(injection.slices())},
-                  {"fallbacks", static_cast<double>(injection.fallbacks())}};
-    report.rows.push_back(base);
-    report.rows.push_back(row);
-  });
+  in_each_placement(
+      options.cores, kInjectionName, report, [&](Placement placement, const Placed& placed) {
+        const KvmVcpu vcpu;
+        QemuSequence sequence(vcpu);
+        const SidecarProcess sidecar(options.memfaild);
+        InjectionSubject injection(sidecar, vcpu);
+        placed.place_peer(sidecar.pid());
+        Subject* const subjects[] = {&sequence, &injection};
+        const auto samples = measure_in_turns(subjects, options.rounds);
+        Row base = make_row(kQemuName, name_of(placement), samples[0]);
+        base.counts = {{"msrs-read", static_cast<double>(sequence.registers_read())},
+                       {"msrs-written", static_cast<double>(sequence.registers_written())}};
+        Row row = make_row(kInjectionName, samples[1], base);
+        row.counts = {{"slices", static_cast<double>(injection.slices())},
+                      {"fallbacks", static_cast<double>(injection.fallbacks())}};
+        report.rows.push_back(base);
+        report.rows.push_back(row);
+      });
 }
 
 }  // namespace memfail::bench

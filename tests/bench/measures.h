@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <string>
 
+#include "tests/bench/placement.h"
 #include "tests/bench/report.h"
 
 namespace memfail::bench {
 
 struct Options {
+  Cores cores;  // before anything is pinned
   std::uint32_t rounds = 0;
   std::string memfaild;
 };

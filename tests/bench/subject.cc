@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tests/bench/subject.h"
 
+#include <signal.h>
 #include <time.h>
 
 #include <algorithm>
+
+#include "tests/bench/failure.h"
 
 namespace memfail::bench {
 namespace {
@@ -12,7 +15,10 @@ constexpr std::uint32_t kTurn = 100;
 constexpr std::uint32_t kWarmUp = 20;
 constexpr long kSettleNs = 50'000;
 
+volatile sig_atomic_t interrupted = 0;
+
 void take_turn(Subject& subject, std::uint32_t rounds, Samples& samples) {
+  if (interrupted != 0) fail("interrupted");
   for (std::uint32_t i = 0; i < rounds; ++i) samples.add(subject.round());
 }
 
@@ -21,6 +27,14 @@ void take_turn(Subject& subject, std::uint32_t rounds, Samples& samples) {
 void settle() {
   const timespec pause{0, kSettleNs};
   ::nanosleep(&pause, nullptr);
+}
+
+void end_on_signals() {
+  struct sigaction action{};
+  action.sa_handler = [](int) { interrupted = 1; };
+  action.sa_flags = SA_RESTART;
+  for (const int number : {SIGINT, SIGTERM})
+    must(::sigaction(number, &action, nullptr), "sigaction");
 }
 
 std::vector<Samples> measure_in_turns(std::span<Subject* const> subjects, std::uint32_t rounds) {

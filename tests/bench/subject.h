@@ -24,6 +24,10 @@ class Subject {
 // comparison meet the same caches and the same idle states.
 void settle();
 
+// From now on SIGINT and SIGTERM end a measurement with a failure, so that what was
+// started and made is taken away.
+void end_on_signals();
+
 // Measures all subjects `rounds` times, in turns of a few rounds each, so that
 // what else happens on the machine hits all of them alike. One Samples a subject.
 std::vector<Samples> measure_in_turns(std::span<Subject* const> subjects, std::uint32_t rounds);
