@@ -4,6 +4,7 @@
 #include <uv.h>
 
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <string>
 
@@ -16,76 +17,88 @@ namespace {
 
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 
-// All handles live on the stack of run_loop(), as long as the loop.
-struct Loop {
-  Server& server;
-  uv_loop_t loop{};
-  uv_poll_t poll{};
-  uv_idle_t more{};    // runs while sessions have work: keeps the loop from sleeping
-  uv_timer_t hello{};  // runs while a connection owes its hello
-  std::array<uv_signal_t, 2> signals{};
-
-  explicit Loop(Server& s) : server(s) {}
+// Its handles live on the stack of run_loop(), as long as the loop.
+class Loop final : private PollTarget {
+ public:
+  explicit Loop(Server& server) : server_(server) {}
 
   int start();
-  void turn();
-  void stop();
+  void run();
+  int close();
+
+ private:
+  static Loop& of(void* data) { return *static_cast<Loop*>(data); }
+
+  void on_ready(std::uint32_t) override { uv_run(&loop_, UV_RUN_NOWAIT); }
+  void on_signal(int number);
+  void expire_hellos();
+  int due_in();
+
+  Server& server_;
+  uv_loop_t loop_{};
+  uv_timer_t hello_{};  // runs while a connection owes its hello
+  std::array<uv_signal_t, 2> signals_{};
+  bool ending_ = false;
 };
 
-Loop& of(void* data) { return *static_cast<Loop*>(data); }
-
-void on_signal(uv_signal_t* handle, int number) {
+void Loop::on_signal(int number) {
   log_line(std::string(number == SIGTERM ? "SIGTERM" : "SIGINT") + ": ending");
-  of(handle->data).stop();
+  ending_ = true;
 }
 
-void expire_hellos(Loop& loop) {
-  const auto next = loop.server.expire(shm::monotonic_ns() / kNsPerMs);
-  if (next && !uv_is_active(reinterpret_cast<uv_handle_t*>(&loop.hello))) {
-    uv_update_time(&loop.loop);
-    uv_timer_start(
-        &loop.hello, [](uv_timer_t* timer) { expire_hellos(of(timer->data)); }, *next + 1, 0);
-  }
-}
-
-void Loop::turn() {
-  if (server.turn()) {
-    uv_idle_start(&more, [](uv_idle_t* handle) { of(handle->data).turn(); });
-  } else {
-    uv_idle_stop(&more);
-  }
-  if (server.accepted_any()) expire_hellos(*this);
-  if (server.finished()) stop();
+void Loop::expire_hellos() {
+  const auto next = server_.expire(shm::monotonic_ns() / kNsPerMs);
+  if (!next || uv_is_active(reinterpret_cast<uv_handle_t*>(&hello_)) != 0) return;
+  uv_update_time(&loop_);
+  uv_timer_start(&hello_, [](uv_timer_t* timer) { of(timer->data).expire_hellos(); }, *next + 1, 0);
 }
 
 int Loop::start() {
-  if (const int error = uv_loop_init(&loop)) return error;
-  poll.data = more.data = hello.data = this;
-  uv_idle_init(&loop, &more);
-  uv_timer_init(&loop, &hello);
-  if (const int error = uv_poll_init(&loop, &poll, server.poll_set().fd())) return error;
-  uv_poll_start(&poll, UV_READABLE, [](uv_poll_t* handle, int, int) { of(handle->data).turn(); });
+  if (const int error = uv_loop_init(&loop_)) return error;
+  hello_.data = this;
+  uv_timer_init(&loop_, &hello_);
   constexpr std::array kNumbers{SIGTERM, SIGINT};
   for (std::size_t i = 0; i < kNumbers.size(); ++i) {
-    signals[i].data = this;
-    uv_signal_init(&loop, &signals[i]);
-    if (const int error = uv_signal_start(&signals[i], on_signal, kNumbers[i])) return error;
+    signals_[i].data = this;
+    uv_signal_init(&loop_, &signals_[i]);
+    const auto call = [](uv_signal_t* handle, int number) { of(handle->data).on_signal(number); };
+    if (const int error = uv_signal_start(&signals_[i], call, kNumbers[i])) return error;
   }
+  if (!server_.poll_set().add(uv_backend_fd(&loop_), EPOLLIN, *this)) return -errno;
+  uv_run(&loop_, UV_RUN_NOWAIT);  // puts libuv's own descriptors into its set
   return 0;
 }
 
-void Loop::stop() { uv_stop(&loop); }
+// Milliseconds until the timer is due; -1: it does not run.
+int Loop::due_in() {
+  if (uv_is_active(reinterpret_cast<uv_handle_t*>(&hello_)) == 0) return -1;
+  uv_update_time(&loop_);
+  return static_cast<int>(uv_timer_get_due_in(&hello_));
+}
+
+void Loop::run() {
+  bool more = true;  // with --fd the first message may be there already
+  while (!ending_ && !server_.finished()) {
+    more = server_.turn(more ? 0 : due_in());
+    if (server_.accepted_any()) expire_hellos();
+    if (due_in() == 0) uv_run(&loop_, UV_RUN_NOWAIT);
+  }
+}
+
+int Loop::close() {
+  server_.poll_set().remove(uv_backend_fd(&loop_), *this);
+  uv_walk(&loop_, [](uv_handle_t* handle, void*) { uv_close(handle, nullptr); }, nullptr);
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  return uv_loop_close(&loop_);
+}
 
 }  // namespace
 
 int run_loop(Server& server) {
   Loop loop(server);
   if (const int error = loop.start()) return error;
-  loop.turn();  // with --fd the first message may be there already
-  if (!server.finished()) uv_run(&loop.loop, UV_RUN_DEFAULT);
-  uv_walk(&loop.loop, [](uv_handle_t* handle, void*) { uv_close(handle, nullptr); }, nullptr);
-  uv_run(&loop.loop, UV_RUN_DEFAULT);
-  return uv_loop_close(&loop.loop);
+  loop.run();
+  return loop.close();
 }
 
 }  // namespace memfail::server

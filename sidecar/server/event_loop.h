@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// libuv around a Server: one uv_poll on its poll set, the signals that end the
-// process, and no timer but the one for connections that owe a hello.
+// The loop. Signals and the one timer are libuv's; libuv's descriptor lives in the
+// server's poll set (uv_backend_fd() is made for that), not the other way round:
+// a kick then wakes its handler by one epoll_wait, not two nested ones, and
+// uv_poll_init(), whose ioctl a sandbox denies, is never needed.
 #pragma once
 
 namespace memfail::server {

@@ -25,8 +25,9 @@ void PollSet::remove(int fd, const PollTarget& target) {
   }
 }
 
-bool PollSet::dispatch() {
-  const int ready = ::epoll_wait(epoll_.get(), batch_.data(), static_cast<int>(batch_.size()), 0);
+void PollSet::dispatch(int timeout_ms) {
+  const int ready =
+      ::epoll_wait(epoll_.get(), batch_.data(), static_cast<int>(batch_.size()), timeout_ms);
   batch_size_ = ready;
   for (int i = 0; i < batch_size_; ++i) {
     const epoll_event event = batch_[static_cast<std::size_t>(i)];
@@ -34,7 +35,6 @@ bool PollSet::dispatch() {
     if (target != nullptr) target->on_ready(event.events);
   }
   batch_size_ = 0;
-  return ready > 0;
 }
 
 }  // namespace memfail::server

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The one epoll set in which every descriptor of this process lives. libuv sees
-// it as a single descriptor: uv_poll_init() calls ioctl, which a sandboxed
-// process is not allowed, so it is called once, at start.
+// The one epoll set in which every descriptor of this process lives, libuv's own
+// among them: what a VM waits for is one system call away from its handler.
 #pragma once
 
 #include <sys/epoll.h>
@@ -36,8 +35,9 @@ class PollSet {
   // Also drops what the batch under way still holds for `target`.
   void remove(int fd, const PollTarget& target);
 
-  // Calls the targets that are ready now; never waits. False: none was.
-  bool dispatch();
+  // Waits until something is ready (at most so long; below 0: for ever; 0: not at
+  // all) and calls its targets.
+  void dispatch(int timeout_ms);
 
  private:
   shm::UniqueFd epoll_;

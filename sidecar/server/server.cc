@@ -121,8 +121,8 @@ void Server::accept_operator(shm::UniqueFd fd) {
 
 // ---- turns -----------------------------------------------------------------------
 
-bool Server::turn() {
-  poll_set_.dispatch();
+bool Server::turn(int timeout_ms) {
+  poll_set_.dispatch(timeout_ms);
   serve_hot();
   if (std::exchange(events_waiting_, false)) tell_readers();
   bury();

@@ -59,8 +59,9 @@ class Server final : public session::Host,
   bool serve_readers(int listen_fd);
   bool serve_operators(int listen_fd);
 
-  // One turn. True: more is to be done at once.
-  bool turn();
+  // One turn: waits (see PollSet::dispatch) and does what is due. True: more is to
+  // be done, so the next turn must not wait.
+  bool turn(int timeout_ms);
 
   // Half-open connections that have waited too long are closed. Milliseconds until
   // it is to be called again; none: nothing waits.
