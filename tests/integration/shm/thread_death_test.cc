@@ -46,6 +46,15 @@ long count_steps(bool (*report)(const Areas&)) {
   return SingleStep::run([&] { report(areas); }, 0, nullptr);
 }
 
+// ASan keeps a record in a thread's own memory, which glibc gives to the next thread:
+// one that ends without libc leaves it there. And its calls in the middle of what is
+// else one instruction put unwinding through noexcept functions of the test itself.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kCanDie = false;
+#else
+constexpr bool kCanDie = testing::kCanStep;
+#endif
+
 struct Death {
   const char* name;
   void (*act)();
@@ -86,7 +95,7 @@ void expect_slots(const Areas& areas, long step, int& reclaimed, int& committed)
 }
 
 TEST(AThread, ThatDiesAfterEachInstructionOfAReportLosesNoSlot) {
-  if (!testing::kCanStep) GTEST_SKIP() << "SKIPPED under ThreadSanitizer: no single steps";
+  if (!kCanDie) GTEST_SKIP() << "SKIPPED under sanitizers: their threads must not die so";
   const SingleStep stepping;
   crc32c_prepare();
   const long steps = count_steps(report_in_slot);
@@ -109,7 +118,7 @@ TEST(AThread, ThatDiesAfterEachInstructionOfAReportLosesNoSlot) {
 }
 
 TEST(AVcpuThread, ThatDiesAfterEachInstructionOfAReportLeavesItWholeOrHalfWritten) {
-  if (!testing::kCanStep) GTEST_SKIP() << "SKIPPED under ThreadSanitizer: no single steps";
+  if (!kCanDie) GTEST_SKIP() << "SKIPPED under sanitizers: their threads must not die so";
   const SingleStep stepping;
   crc32c_prepare();
   const long steps = count_steps(report_in_lane);
