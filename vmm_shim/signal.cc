@@ -106,10 +106,12 @@ int take(memfail_lane& lane, const siginfo_t& info, Severity severity) {
   const wire::ReportLine report = make_report(lane, info, entered);
   shm::write_line(shim.request.line(claim->id, shm::LineKind::kReport), report,
                   shim.key(claim->id.lane), claim->n);
-  shm::ring(shim.reply, shim.session.kick.get());
   if (severity == Severity::kActionRequired && kind != wire::ThreadKind::vcpu_in_run) {
+    shm::ring(shim.reply, shim.session.kick.get());
     return end_vmm(lane, report, *claim);
   }
+  // No kick for the others: the sidecar can do nothing before the snapshot, whose
+  // commit kicks. Two kicks for one answer cost a second wake-up of both sides.
   if (lane.vcpu >= 0) {
     stop_the_guest(lane);
   } else {

@@ -82,7 +82,8 @@ int report_exit(memfail_lane& lane, wire::ReportKind kind, std::uint64_t hva, st
                                 shim.guest_epoch.load(std::memory_order_acquire), 0);
   shm::write_line(shim.request.line(claim->id, shm::LineKind::kReport), report,
                   shim.key(claim->id.lane), claim->n);
-  shm::ring(shim.reply, shim.session.kick.get());
+  // With a snapshot to come, its commit kicks.
+  if (kind == wire::ReportKind::mmio_exit) shm::ring(shim.reply, shim.session.kick.get());
   return handle_report(lane, *claim) | memfail_handle(&lane);
 }
 
