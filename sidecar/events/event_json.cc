@@ -56,7 +56,7 @@ void add_where(Json& out, const wire::EventRecord& event) {
 
 void add_why(Json& out, const wire::EventRecord& event) {
   out["reason"] = name(event.reason());
-  out["reason-text"] = reason_sentence(event.reason(), event.vcpu());
+  out["reason-text"] = reason_sentence(event.reason(), event.reason_vcpu());
   out["kind"] = name(event.kind());
   out["thread"] = name(event.thread());
   out["si-code"] = event.si_code();

@@ -19,6 +19,7 @@ void add_what_happened(wire::EventRecordBuilder& record, const EventFields& fiel
   record.add_lsb(fields.lsb);
   record.add_drill(fields.drill);
   record.add_vcpu(fields.vcpu);
+  record.add_reason_vcpu(fields.reason_vcpu);
   record.add_hva(fields.hva);
   record.add_gpa(fields.gpa);
   record.add_size(fields.size);

@@ -30,6 +30,7 @@ struct EventFields {
   std::uint8_t lsb = 0;
   bool drill = false;
   std::int32_t vcpu = -1;
+  std::int32_t reason_vcpu = -1;  // a sibling's, where its rule ended in a reset
   std::uint64_t hva = wire::kNoAddress;
   std::uint64_t gpa = wire::kNoAddress;
   std::string_view region;

@@ -68,6 +68,8 @@ EventFields outcome_event(const VmLabel& vm, const Incident& incident, std::uint
   }
   // A vCPU's lane says whose it is; only a slot's incident was carried by another.
   if (incident.id.lane >= vcpus && outcome.vcpu() != wire::kNoVcpu) out.vcpu = outcome.vcpu();
+  // The reset of a sibling is told as this incident's: the text names the sibling.
+  out.reason_vcpu = outcome.vcpu() != wire::kNoVcpu ? outcome.vcpu() : out.vcpu;
   if (outcome.gpa() != wire::kNoAddress) out.gpa = outcome.gpa();
   out.siblings_told = outcome.siblings_told();
   out.siblings_skipped = outcome.siblings_skipped();
@@ -80,6 +82,7 @@ EventFields orphan_event(const VmLabel& vm, const Incident& incident, std::uint3
                          bool claimed) {
   EventFields out = reported(vm, incident, vcpus);
   out.reason = wire::Reason::vmm_exited;
+  out.reason_vcpu = out.vcpu;
   if (incident.phase == CellPhase::kAnswered) {
     out.verdict = incident.reply.verdict();
     out.decided_by = wire::DecidedBy::sidecar;

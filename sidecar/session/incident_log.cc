@@ -43,7 +43,7 @@ std::string what_was_done(const journal::EventFields& fields) {
 std::string incident_line(const journal::EventFields& fields) {
   const std::string vm = "VM '" + std::string(fields.vm_name) + "': ";
   std::array<char, 256> why{};
-  decision::reason_text(why.data(), why.size(), fields.reason, fields.vcpu);
+  decision::reason_text(why.data(), why.size(), fields.reason, fields.reason_vcpu);
   if (fields.sequence == 0) {
     return vm + std::to_string(fields.count) + " incident(s): " + why.data();
   }
