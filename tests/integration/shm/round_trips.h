@@ -75,6 +75,26 @@ struct Beside {
   std::atomic<bool> woke{false};
 };
 
+// Pseudo-random waits of up to a microsecond or so: each side's step meets the
+// other's at another point every time.
+class Jitter {
+ public:
+  explicit Jitter(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t next() {
+    state_ ^= state_ << 13;
+    state_ ^= state_ >> 7;
+    state_ ^= state_ << 17;
+    return state_ >> 8;
+  }
+  void pass() {
+    const std::uint64_t turns = next() % 4 == 0 ? 0 : next() % 2048;
+    for (std::uint64_t i = 0; i < turns; ++i) __asm__ volatile("");
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
 class SidecarSide {
  public:
   SidecarSide(const Trip& run, const RequestView& request, const ReplyView& reply, Beside& beside,
@@ -93,6 +113,7 @@ class SidecarSide {
         while (answer()) {
         }
         if (corrupt_) return 3;
+        jitter_.pass();
         sleeping(1);
         if (run_.fences) full_fence();
       } while (rescan_finds_more());
@@ -143,6 +164,7 @@ class SidecarSide {
   int kick_;
   std::uint64_t next_ = 1;
   bool corrupt_ = false;
+  Jitter jitter_{0xD1B54A32D192ED03};
 };
 
 class VmmSide {
@@ -157,7 +179,7 @@ class VmmSide {
     for (std::uint64_t n = 1; n <= run_.rounds; ++n) {
       if (!round_trip()) break;
       ++tally_.answered;
-      think();
+      jitter_.pass();
     }
     tally_.seconds = static_cast<double>(monotonic_ns() - begin) * 1e-9;
     return tally_;
@@ -170,11 +192,31 @@ class VmmSide {
     write_line(request_.line(claim->id, LineKind::kReport), Areas::report(claim->n), Areas::key(0),
                claim->n);
     tally_.kicks += ring(reply_, kick_) ? 1 : 0;
+    if (run_.vmm_core != run_.sidecar_core) meet(*claim);
     if (wait(*claim, run_.patience_ns)) return true;
     ++tally_.lost_kicks;
     const std::uint64_t one = 1;
     if (::write(kick_, &one, sizeof one) != 8) return false;
     return wait(*claim, kPatience * kSecondNs);
+  }
+  // On two cores, who blocks is back long after the other has gone to sleep, and the
+  // two never meet. So every other round looks for the reply without blocking, and
+  // the next report comes while the sidecar goes to sleep; the others begin to wait
+  // at about the time that the reply comes.
+  void meet(const Claim& claim) {
+    const std::uint64_t begin = monotonic_ns();
+    const bool until_replied = claim.n % 2 == 0;
+    const std::uint64_t until =
+        begin + (until_replied ? 100'000 : jitter_.next() % (2 * usual_ns_ + 1));
+    while (monotonic_ns() < until) {
+      if (until_replied && is_replied(claim)) {
+        usual_ns_ += (monotonic_ns() - begin) / 16 - usual_ns_ / 16;
+        return;
+      }
+    }
+  }
+  [[nodiscard]] bool is_replied(const Claim& claim) const {
+    return load_word(reply_.line(claim.id), wire::kWordOffset) == committed_word(claim.n);
   }
   // Without a kick of its own after a slice: that would hide a lost one.
   bool wait(const Claim& claim, std::uint64_t ns) {
@@ -193,25 +235,25 @@ class VmmSide {
     }
     if (!beside_.woke.load(std::memory_order_relaxed)) ++tally_.lost_wakes;
   }
-  // Up to a microsecond or so: the next report meets the other side anywhere between
-  // its scan, its going to sleep and its sleep.
-  void think() {
-    random_ ^= random_ << 13;
-    random_ ^= random_ >> 7;
-    random_ ^= random_ << 17;
-    const std::uint64_t turns = random_ % 4 == 0 ? 0 : (random_ >> 8) % 1024;
-    for (std::uint64_t i = 0; i < turns; ++i) __asm__ volatile("");
-  }
-
   Trip run_;
   RequestView request_;
   ReplyView reply_;
   Beside& beside_;
   int kick_;
   std::uint32_t up_ = 1;
-  std::uint64_t random_ = 0x9E3779B97F4A7C15;
+  Jitter jitter_{0x9E3779B97F4A7C15};
+  std::uint64_t usual_ns_ = 10'000;  // from a kick to its reply
   Tally tally_;
 };
+
+// Takes what is left of a core: one that halts between two rounds, in a virtual
+// machine, needs many times a round to come back.
+inline int keep_awake(int core) {
+  pin(core);
+  const sched_param none{};
+  if (::sched_setscheduler(0, SCHED_IDLE, &none) != 0) return 1;
+  while (true) __asm__ volatile("pause");
+}
 
 // Runs one session to its end: the sidecar in a forked process, the VMM in this one.
 inline Tally round_trips(const Trip& run) {
@@ -232,6 +274,8 @@ inline Tally round_trips(const Trip& run) {
                        kick.get())
         .serve();
   });
+  const Child first([&] { return keep_awake(run.vmm_core); });
+  const Child second([&] { return keep_awake(run.sidecar_core); });
   const UniqueFd reply_fd = receive_fd(sockets.ours.get());
   const Mapping reply = must(open_peer_area(reply_fd.get(), AreaKind::kReply, geometry, kSession));
   VmmSide vmm(run, {request.mapping.data(), geometry}, {reply.data(), geometry}, *beside,
