@@ -51,7 +51,8 @@ WaitResult wait_for_reply(const WaitContext& context, const Claim& claim, WaitCo
 // True if somebody did.
 bool wake_waiter(const RequestView& request, const ReplyView& reply, CellId id);
 
-// Wakes every waiter of a session that went down, so that none sits a slice out.
+// Wakes every waiter of a session that went down. One that has looked and not slept
+// yet misses it and sits one slice out: only the sidecar could change the word.
 void wake_all(const RequestView& request, const ReplyView& reply);
 
 }  // namespace memfail::shm
