@@ -101,6 +101,8 @@ int send_transaction(memfail_shim& shim) {
   Session& session = shim.session;
   for (bool done = false; !done;) {
     if (const int bad = send_region_chunk(shim, &done); bad != 0) return bad;
+    // It takes what we send: only silence is counted.
+    if (!done) session.answer_due_ns = shm::monotonic_ns() + kAnswerNs;
   }
   // Up before the first commit: what is reported from now on is kicked for, and
   // the scan that follows the commit finds what came before.

@@ -151,11 +151,10 @@ void FakeSidecar::send_bytes(std::span<const std::byte> bytes) {
 
 bool FakeSidecar::take_regions(const wire::Regions& regions) {
   for (const std::uint32_t slot : *regions.remove()) {
-    if (std::erase(slots_, slot) != 1) return false;
+    if (slots_.erase(slot) != 1) return false;
   }
   for (const wire::RegionAdd* add : *regions.add()) {
-    if (std::ranges::find(slots_, add->range()->slot()) != slots_.end()) return false;
-    slots_.push_back(add->range()->slot());
+    if (!slots_.insert(add->range()->slot()).second) return false;
     most_regions_ = std::max(most_regions_, static_cast<std::uint32_t>(slots_.size()));
   }
   return true;

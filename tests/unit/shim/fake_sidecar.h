@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -60,7 +61,7 @@ class FakeSidecar {
   [[nodiscard]] std::uint64_t commit_id() const { return commit_id_; }
   [[nodiscard]] std::uint32_t commit_regions() const { return commit_regions_; }
   [[nodiscard]] std::uint32_t most_regions() const { return most_regions_; }
-  [[nodiscard]] const std::vector<std::uint32_t>& slots() const { return slots_; }
+  [[nodiscard]] const std::set<std::uint32_t>& slots() const { return slots_; }
   [[nodiscard]] std::uint32_t epoch() const { return epoch_; }
   [[nodiscard]] int kick_fd() const { return kick_.get(); }
   [[nodiscard]] shm::SessionId session() const { return session_; }
@@ -107,7 +108,7 @@ class FakeSidecar {
   std::uint32_t commit_regions_ = 0;
   std::uint32_t most_regions_ = 0;
   std::uint32_t epoch_ = 0;
-  std::vector<std::uint32_t> slots_;
+  std::set<std::uint32_t> slots_;
 };
 
 // The resume key that the fake gives out.
