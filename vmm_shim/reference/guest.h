@@ -58,7 +58,9 @@
 #ifndef __ASSEMBLER__
 
 /* The guest's image, to be copied to GUEST_CODE; it starts with its entry. */
+// NOLINTBEGIN(readability-identifier-naming): labels of guest.S
 extern "C" const unsigned char guest_begin[], guest_machine_check[], guest_end[];
+// NOLINTEND(readability-identifier-naming)
 
 #endif
 

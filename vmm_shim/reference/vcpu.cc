@@ -26,7 +26,10 @@ void use(std::function<void()>& hook) {
 Vcpu::Vcpu(unsigned index, UniqueFd fd, kvm_run* run, VcpuHost& host)
     : index_(index), fd_(std::move(fd)), run_(run), host_(host) {}
 
-Vcpu::~Vcpu() { stop(); }
+Vcpu::~Vcpu() {
+  request_stop();
+  join();
+}
 
 void Vcpu::start() {
   stopping_ = false;
@@ -42,10 +45,12 @@ void Vcpu::start() {
   accepts.wait();
 }
 
-void Vcpu::stop() {
-  if (!thread_.joinable()) return;
-  post([this] { stopping_ = true; });
-  thread_.join();
+void Vcpu::request_stop() {
+  post([this] { stopping_ = true; });  // refused: it has ended by itself
+}
+
+void Vcpu::join() {
+  if (thread_.joinable()) thread_.join();
 }
 
 void Vcpu::thread_main() {

@@ -43,8 +43,10 @@ class Vcpu {
 
   void set_lane(memfail_lane* lane) { lane_ = lane; }
   void start();
-  // Ends the thread and waits for it.
-  void stop();
+  // Has the thread end soon; join() waits for it. Stopping many: first all of the
+  // one, then all of the other.
+  void request_stop();
+  void join();
   // Runs `function` on the vCPU's thread outside KVM_RUN; false when it has none.
   bool post(std::function<void()> function) { return posts_.post(std::move(function)); }
 

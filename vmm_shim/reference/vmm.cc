@@ -88,7 +88,8 @@ void Vmm::load_guest() {
   const auto size = static_cast<std::size_t>(guest_end - guest_begin);
   std::memcpy(low_.data() + GUEST_CODE, guest_begin, size);
   const auto handler = static_cast<std::uint16_t>(GUEST_CODE + (guest_machine_check - guest_begin));
-  std::memcpy(low_.data() + VECTOR_MACHINE_CHECK * 4, &handler, sizeof(handler));  // CS = 0
+  std::memcpy(low_.data() + std::ptrdiff_t{VECTOR_MACHINE_CHECK} * 4, &handler,
+              sizeof(handler));  // CS = 0
 }
 
 void Vmm::start_vcpus() {
@@ -97,7 +98,8 @@ void Vmm::start_vcpus() {
 }
 
 void Vmm::stop_vcpus() {
-  for (const auto& vcpu : vcpus_) vcpu->stop();
+  for (const auto& vcpu : vcpus_) vcpu->request_stop();
+  for (const auto& vcpu : vcpus_) vcpu->join();
 }
 
 bool Vmm::guest_is_ready() const {
@@ -138,7 +140,7 @@ bool Vmm::run_until(const std::function<bool()>& condition, int limit_ms) {
 }
 
 void Vmm::write_mailbox(unsigned vcpu, unsigned offset, std::uint32_t value) {
-  std::byte* page = low_.data() + GUEST_VCPU_PAGES + vcpu * GUEST_VCPU_PAGE_SIZE;
+  std::byte* page = low_.data() + GUEST_VCPU_PAGES + std::size_t{GUEST_VCPU_PAGE_SIZE} * vcpu;
   auto* cell = reinterpret_cast<std::uint32_t*>(page + offset);
   std::atomic_ref(*cell).store(value, std::memory_order_release);
 }

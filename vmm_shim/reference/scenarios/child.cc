@@ -52,6 +52,7 @@ void Child::run(const ChildStart& start, int input, int output) {
   dup2(output, STDOUT_FILENO);
   if (log >= 0) dup2(log, STDERR_FILENO);
   std::vector<char*> arguments;
+  arguments.reserve(start.command.size() + 1);
   for (const std::string& word : start.command)
     arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);

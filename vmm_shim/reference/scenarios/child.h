@@ -33,6 +33,7 @@ class Child {
 
   int input() const { return input_.get(); }    // its standard input
   int output() const { return output_.get(); }  // its standard output
+  int end() const { return pidfd_.get(); }        // readable when it has ended
   void signal(int number) const;
   // The exit status (128 + number after a signal); nothing if it still runs then.
   std::optional<int> wait_until(Clock::time_point limit);

@@ -28,6 +28,7 @@ bool may_be_unsupported(MayMiss where, const Host& host) {
 // Each expected event has one of its own among those that came, and no other came.
 void compare_events(const Outcome& outcome, const Host& host, Problems& problems) {
   std::vector<Json> came;
+  came.reserve(outcome.events.size());
   for (const Json& event : outcome.events) came.push_back(essence(event));
   for (const ExpectedEvent& event : outcome.expected->events) {
     const Json wanted = essence(event, outcome.expected->decided_by());

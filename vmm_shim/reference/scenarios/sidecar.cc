@@ -16,6 +16,7 @@
 namespace memfail::scenarios {
 namespace {
 
+constexpr int kNotThere = 127;  // Child's status for a program that cannot be run
 constexpr auto kStartLimit = std::chrono::seconds(20);
 
 // The receiving end of systemd's readiness protocol.
@@ -33,8 +34,9 @@ class ReadySocket {
   ReadySocket& operator=(const ReadySocket&) = delete;
   ~ReadySocket() { unlink(path_.c_str()); }
 
-  bool ready_before(Clock::time_point limit) const {
-    while (readable_before(fd_.get(), limit)) {
+  // False at the limit, and when the child has ended.
+  bool ready_before(Clock::time_point limit, const Child& child) const {
+    while (first_readable(fd_.get(), child.end(), limit) == fd_.get()) {
       std::array<char, 256> text{};
       const ssize_t count = recv(fd_.get(), text.data(), text.size(), 0);
       if (count < 0) return false;
@@ -63,8 +65,10 @@ void Sidecar::start() {
       {program_, "--socket-path", socket(), "--events", events, "--ctl", folder_ + "/ctl.sock"},
       log_,
       {"NOTIFY_SOCKET=" + notify}});
-  if (!ready.ready_before(Clock::now() + kStartLimit)) {
-    errno = ETIMEDOUT;
+  const auto limit = Clock::now() + kStartLimit;
+  if (!ready.ready_before(limit, *child_)) {
+    const auto status = child_->wait_until(Clock::now());
+    errno = !status ? ETIMEDOUT : *status == kNotThere ? ENOENT : ECHILD;
     fail(program_ + " does not start (see " + log_ + ")");
   }
   events_ = std::make_unique<EventStream>(events);
