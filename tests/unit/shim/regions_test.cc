@@ -6,6 +6,7 @@
 
 #include <poll.h>
 
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -201,9 +202,12 @@ TEST(ManyRegions, AFullTableIsReplacedWithoutEverBeingOverfull) {
   sidecar.send_welcome();
   // The socket holds less than all of it: the rest waits for room.
   const auto finish = [&] {
-    std::thread peer([&] { EXPECT_TRUE(sidecar.take_until_commit()); });
-    const std::uint64_t before = sidecar.commit_id();
-    for (int turn = 0; turn < 1000 && sidecar.commit_id() == before; ++turn) {
+    std::atomic<bool> taken{false};
+    std::thread peer([&] {
+      EXPECT_TRUE(sidecar.take_until_commit());
+      taken.store(true);
+    });
+    for (int turn = 0; turn < 1000 && !taken.load(); ++turn) {
       memfail_shim_dispatch(vm.shim());
       pollfd wait{memfail_shim_fd(vm.shim()), POLLIN, 0};
       ::poll(&wait, 1, 100);
