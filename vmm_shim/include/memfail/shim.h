@@ -86,7 +86,7 @@ struct memfail_incident {
   uint64_t size;        /* bytes lost */
   int32_t si_code;
   uint8_t verdict, decided_by, delivered, reason; /* numbers of schema/incident.fbs */
-  const char *reason_text; /* one line, static storage or valid for the call */
+  const char *reason_text; /* the reason's name, as events spell it; static storage */
   struct memfail_mce mce;  /* bank 255: nothing was set */
 };
 
@@ -125,8 +125,8 @@ struct memfail_config {
   uint32_t max_regions;        /* 1 to 32768; 0: 512 */
   uint32_t deadline_ms;        /* 1 to 500, from signal entry; 0: 100 */
   enum memfail_fallback fallback;
-  struct memfail_ops ops;
   void *opaque;
+  struct memfail_ops ops; /* last: it may grow */
 };
 
 /* ---- life ---------------------------------------------------------------- */
@@ -227,8 +227,9 @@ enum {
  * verdict up to the deadline, carries it out, records the outcome. On the vCPU's
  * thread, after KVM_RUN has returned and its exit is complete, *holding no
  * VMM-wide lock*. Until the next KVM_RUN nothing may call KVM_SET_REGS or
- * KVM_SET_VCPU_EVENTS on this vCPU (they drop a queued #MC). Returns a mask of
- * MEMFAIL_RESUME/DO_*. */
+ * KVM_SET_VCPU_EVENTS on this vCPU (they drop a queued #MC). May clear
+ * run->immediate_exit: look at your own queue of work after it, not before. Returns
+ * a mask of MEMFAIL_RESUME/DO_*. */
 MEMFAIL_API int memfail_handle(memfail_lane *lane);
 
 /* KVM_EXIT_MMIO at `gpa`, *before* the VMM touches the address: asks the kernel
