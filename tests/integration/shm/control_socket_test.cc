@@ -37,6 +37,7 @@ void send_from_peer(const SocketPair& sockets, std::size_t size, std::size_t fds
   Child peer([&] {
     const auto message = message_of(size);
     std::vector<int> extra;
+    extra.reserve(fds);
     for (std::size_t i = 0; i < fds; ++i) extra.push_back(::eventfd(static_cast<unsigned>(i), 0));
     return send_message(sockets.theirs.get(), message, extra) == 0 ? 0 : 1;
   });

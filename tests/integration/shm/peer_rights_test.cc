@@ -172,6 +172,7 @@ TEST(AReplyArea, IsReplacedUnderConcurrentReaders) {
   std::atomic<std::uint64_t> wrong{0};
   std::atomic<std::uint64_t> reads{0};
   std::vector<std::thread> readers;
+  readers.reserve(3);
   for (int i = 0; i < 3; ++i) {
     readers.emplace_back([&] {
       while (!stop.load(std::memory_order_relaxed)) {

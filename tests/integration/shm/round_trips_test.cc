@@ -54,7 +54,7 @@ TEST(RoundTrips, OnOneCoreLoseNoWakeUp) {
 }
 
 TEST(RoundTrips, OnTwoCoresLoseNoWakeUp) {
-  const auto cores = testing::allowed_cores();
+  const auto& cores = testing::allowed_cores();
   if (cores.size() < 2) GTEST_SKIP() << "SKIPPED: only one core is allowed here";
   expect_nothing_lost("two cores",
                       {.rounds = kRounds, .vmm_core = cores[0], .sidecar_core = cores[1]});
@@ -64,7 +64,7 @@ TEST(RoundTrips, OnTwoCoresLoseNoWakeUp) {
 // are lost is the processor's affair, so this runs only when asked for, with
 // --gtest_also_run_disabled_tests.
 TEST(RoundTrips, DISABLED_WithoutTheSidecarsFencesLoseWakeUps) {
-  const auto cores = testing::allowed_cores();
+  const auto& cores = testing::allowed_cores();
   if (cores.size() < 2) GTEST_SKIP() << "SKIPPED: only one core is allowed here";
   Trip run{.rounds = kRounds / 4, .vmm_core = cores[0], .sidecar_core = cores[1], .fences = false};
   run.patience_ns = testing::kSecondNs / 20;

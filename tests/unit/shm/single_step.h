@@ -54,6 +54,13 @@ inline constexpr bool kCanStep = true;
 inline constexpr long kStride = 1;
 #endif
 
+// Where the running thread is, and where it is to be interrupted.
+struct StepState {
+  volatile long steps = 0;
+  long at = 0;
+  void (*act)() = nullptr;
+};
+
 class SingleStep {
  public:
   using Action = void (*)();
@@ -74,26 +81,24 @@ class SingleStep {
   // thread-local: other threads go on undisturbed.
   template <typename Body>
   __attribute__((noinline)) static long run(const Body& body, long at, Action act) {
-    steps_ = 0;
-    at_ = at;
-    act_ = act;
+    current.steps = 0;
+    current.at = at;
+    current.act = act;
     memfail_test_trap_on();
     body();
     memfail_test_trap_off();
-    return steps_;
+    return current.steps;
   }
 
  private:
   static constexpr long kTrapFlag = 0x100;
   static void on_trap(int, siginfo_t*, void* context) {
-    steps_ = steps_ + 1;
-    if (steps_ != at_) return;
+    current.steps = current.steps + 1;
+    if (current.steps != current.at) return;
     static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~kTrapFlag;
-    act_();
+    current.act();
   }
-  static inline thread_local volatile long steps_ = 0;
-  static inline thread_local long at_ = 0;
-  static inline thread_local Action act_ = nullptr;
+  static inline thread_local StepState current;
   struct sigaction before_ = {};
 };
 

@@ -132,10 +132,12 @@ TEST(TheProcessLane, GivesNoIncidentTwiceToThreadsThatClaimAtOnce) {
   constexpr int kRounds = 5'000;
   const Areas areas;
   std::vector<std::vector<std::atomic<std::uint8_t>>> given;
+  given.reserve(kSlots);
   for (std::uint32_t i = 0; i < kSlots; ++i) given.emplace_back(kMost);
   std::atomic<std::uint64_t> twice{0};
   std::atomic<std::uint64_t> claims{0};
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
       for (int round = 0; round < kRounds; ++round) {
