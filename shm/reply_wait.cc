@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr long kTimedOut = -110;  // -ETIMEDOUT
+constexpr long kNotPermitted = -1;  // -EPERM
+constexpr long kNoSuchCall = -38;  // -ENOSYS
 
 std::atomic_ref<std::uint32_t> flag(std::uint32_t* at) {
   return std::atomic_ref<std::uint32_t>(*at);
@@ -101,7 +103,10 @@ WaitResult wait_for_reply(const WaitContext& context, const Claim& claim, WaitCo
     if (slice_ended) ring(*context.reply, context.kick_fd);
     ++counts.waits;
     const std::uint64_t ns = std::min(context.until_ns - now, kSliceMs * kNsPerMs);
-    slice_ended = futex_wait(futex_of(line), static_cast<std::uint32_t>(word), ns) == kTimedOut;
+    const long woken = futex_wait(futex_of(line), static_cast<std::uint32_t>(word), ns);
+    slice_ended = woken == kTimedOut;
+    // A filter that refuses the call: waiting would be spinning, so nobody waits.
+    if (woken == kNotPermitted || woken == kNoSuchCall) break;
   }
   waiter.store(0, std::memory_order_relaxed);
   return result;

@@ -39,14 +39,14 @@ Answer ask(memfail_shim& shim, const shm::Claim& claim, std::uint64_t until_ns) 
   shm::WaitCounts counts;
   const shm::WaitResult result = shm::wait_for_reply(context, claim, counts);
   shim.slices.fetch_add(counts.found_by_slice, std::memory_order_relaxed);
+  // kOther after all: a re-attach has put a fresh area in the old one's place.
+  auto state = shm::LineState::kOther;
   if (result == shm::WaitResult::kReplied) {
-    const auto state =
+    state =
         shm::read_line(shim.reply.line(claim.id), shim.key(claim.id.lane), claim.n, answer.reply);
-    answer.replied = state == shm::LineState::kCommitted;
   }
-  const bool lied =
-      result == shm::WaitResult::kLying || (result == shm::WaitResult::kReplied && !answer.replied);
-  if (lied) drop_session(shim);
+  answer.replied = state == shm::LineState::kCommitted;
+  if (result == shm::WaitResult::kLying || state == shm::LineState::kCorrupt) drop_session(shim);
   return answer;
 }
 

@@ -116,8 +116,9 @@ TEST(Create, RefusesAStructTooShortToHoldTheOperations) {
 
 TEST(Create, TakesAnOlderCallersShorterStruct) {
   memfail_config config = good_config();
-  config.struct_size = offsetof(memfail_config, opaque);
-  config.opaque = reinterpret_cast<void*>(1);  // beyond what the older caller has
+  config.struct_size = offsetof(memfail_config, ops.set_mce);
+  // Beyond what the older caller has.
+  config.ops.set_mce = [](void*, std::uint32_t, const memfail_mce*) { return -1; };
   memfail_shim* shim = nullptr;
   memfail_error error{};
   ASSERT_EQ(memfail_shim_create(&config, &shim, &error), 0) << error.text;
