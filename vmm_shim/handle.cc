@@ -66,7 +66,8 @@ Result inject(const Case& incident, const decision::MachineCheck& record) {
   result.bank = record.bank;
   result.status = record.status;
   result.mcg_status = record.mcg_status;
-  if (set_mce(*incident.lane, record) != 0) {
+  // Without a vCPU nobody injects: is_plausible() has seen to that.
+  if (incident.lane == nullptr || set_mce(*incident.lane, record) != 0) {
     result.delivered = Delivered::failed;
     return result;
   }
@@ -84,12 +85,12 @@ Result carry_out(const memfail_shim& shim, const Case& incident,
   Result result;
   const bool injects =
       decision.verdict == Verdict::inject || decision.verdict == Verdict::inject_deferred;
-  if (injects && is_stale(shim, incident.report)) {
+  const bool resets = decision.verdict == Verdict::reset;
+  if ((injects && is_stale(shim, incident.report)) ||
+      (resets && was_reset(shim, incident.report))) {
     result.delivered = Delivered::stale;
   } else if (injects) {
     result = inject(incident, decision.record);
-  } else if (decision.verdict == Verdict::reset && was_reset(shim, incident.report)) {
-    result.delivered = Delivered::stale;
   }
   return result;
 }

@@ -55,7 +55,8 @@ struct Diff {
         now == nullptr || (old != nullptr && old->region.slot <= now->region.slot);
     const bool take_now =
         old == nullptr || (now != nullptr && now->region.slot <= old->region.slot);
-    const bool same = take_old && take_now && old->stamp == now->stamp;
+    const bool both = old != nullptr && now != nullptr && old->region.slot == now->region.slot;
+    const bool same = both && old->stamp == now->stamp;
     if (take_old) ++from;
     if (take_now) ++to;
     if (take_old && !same) *gone = old;

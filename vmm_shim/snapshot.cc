@@ -58,9 +58,9 @@ void read_banks(int fd, std::uint64_t mcg_cap, Draft& draft) {
   draft.mcg_status = list[0];
   draft.set(wire::SnapshotFlag::mcg_ctl_ok, !has_ctl || list[1] == kAllOnes);
   for (std::uint32_t bank = 0; bank < banks; ++bank) {
-    const std::uint64_t status = list[first + 2 * bank + 1];
+    const std::uint64_t status = list[first + std::size_t{2} * bank + 1];
     const std::uint32_t bit = 1U << bank;
-    if (list[first + 2 * bank] != kAllOnes) draft.bank_ctl_off |= bit;
+    if (list[first + std::size_t{2} * bank] != kAllOnes) draft.bank_ctl_off |= bit;
     if ((status & decision::kStatusVal) != 0) draft.bank_val |= bit;
     if ((status & decision::kStatusUc) != 0) draft.bank_uc |= bit;
   }

@@ -34,7 +34,8 @@ int main(void) {
   struct sample first = take();
   nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
   struct sample last = take();
-  double khz = (double)(last.ticks - first.ticks) / (double)(last.nanoseconds - first.nanoseconds) * 1e6;
+  double khz =
+      (double)(last.ticks - first.ticks) / (double)(last.nanoseconds - first.nanoseconds) * 1e6;
   printf("%.0f\n", khz);
   return 0;
 }

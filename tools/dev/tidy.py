@@ -73,8 +73,18 @@ def object_of(entry):
     return entry.get("output") or words[words.index("-o") + 1]
 
 
-def check(entry, build, root):
-    command = [TIDY, "--quiet", "-p", build, "--extra-arg=-Wno-unknown-warning-option"]
+def write_database(build, folder):
+    """A compile database without what only GCC knows."""
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as stream:
+        text = stream.read()
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "compile_commands.json"), "w", encoding="utf-8") as stream:
+        stream.write(text.replace(" -fno-gnu-unique", ""))
+    return folder
+
+
+def check(entry, database, root):
+    command = [TIDY, "--quiet", "-p", database, "--extra-arg=-Wno-unknown-warning-option"]
     if entry["file"].startswith(os.path.join(root, "tests", "")):
         command.append(FOR_TESTS)
     return subprocess.run(command + [entry["file"]], capture_output=True, text=True, check=False)
@@ -90,6 +100,7 @@ def main():
     build = os.path.abspath(options.build)
     os.makedirs(options.cache, exist_ok=True)
 
+    database = write_database(build, os.path.join(build, "tidy"))
     fixed = output_of(TIDY, "--version") + content_hash(".clang-tidy") + FOR_TESTS
     dependencies = built_from(build)
     stamps, todo = {}, []
@@ -102,7 +113,7 @@ def main():
 
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        jobs = {pool.submit(check, entry, build, root): entry for entry in todo}
+        jobs = {pool.submit(check, entry, database, root): entry for entry in todo}
         for job in concurrent.futures.as_completed(jobs):
             run, path = job.result(), jobs[job]["file"]
             if run.returncode == 0:

@@ -55,6 +55,12 @@ void write_report(const RequestView& request, std::uint64_t n) {
   write_line(request.line(id, LineKind::kReport), Areas::report(n), kKey, n);
 }
 
+// One instruction more than the write: a step behind its last store.
+void write_and_go_on(const RequestView& request, std::uint64_t n) {
+  write_report(request, n);
+  __asm__ volatile("nop" ::: "memory");
+}
+
 void kill_self() { ::syscall(SYS_kill, ::syscall(SYS_getpid), SIGKILL); }
 
 LineState read_report(const RequestView& request, std::uint64_t n) {
@@ -68,7 +74,7 @@ LineState read_report(const RequestView& request, std::uint64_t n) {
 long steps_of_a_write() {
   const Areas areas(1);
   write_report(areas.shim_request(), 1);
-  return SingleStep::run([&] { write_report(areas.shim_request(), 5); }, 0, nullptr);
+  return SingleStep::run([&] { write_and_go_on(areas.shim_request(), 5); }, 0, nullptr);
 }
 
 TEST(AWriter, KilledAfterEachInstructionLeavesTheOldLineTheNewLineOrNone) {
@@ -83,7 +89,7 @@ TEST(AWriter, KilledAfterEachInstructionLeavesTheOldLineTheNewLineOrNone) {
     const testing::SocketPair sockets;
     Child writer(vmm(sockets, [at](const RequestView& request) {
       write_report(request, 1);
-      SingleStep::run([&] { write_report(request, 5); }, at, kill_self);
+      SingleStep::run([&] { write_and_go_on(request, 5); }, at, kill_self);
       kill_self();
     }));
     const Mapping seen = receive_area(sockets);

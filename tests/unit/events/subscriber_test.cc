@@ -12,7 +12,6 @@ namespace {
 using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 class SubscriberTest : public ::testing::Test {
  protected:

@@ -35,6 +35,9 @@ add_executable(consumer consumer.c)
 target_compile_definitions(consumer PRIVATE _GNU_SOURCE)
 target_link_libraries(consumer PRIVATE memfail::memfail-shim)
 EOF
-"$cmake" -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" 2>&1 &&
-  "$cmake" --build "$work/project/build" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+if ! { "$cmake" -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$prefix" &&
+  "$cmake" --build "$work/project/build"; } >"$work/log" 2>&1; then
+  cat "$work/log"
+  exit 1
+fi
 "$work/project/build/consumer"
