@@ -55,8 +55,9 @@ void write_report(const RequestView& request, std::uint64_t n) {
   write_line(request.line(id, LineKind::kReport), Areas::report(n), kKey, n);
 }
 
-// One instruction more than the write: a step behind its last store.
-void write_and_go_on(const RequestView& request, std::uint64_t n) {
+// One instruction more than the write: a step behind its last store. Not inlined: the
+// steps that are counted are those that are taken.
+[[gnu::noinline]] void write_and_go_on(const RequestView& request, std::uint64_t n) {
   write_report(request, n);
   __asm__ volatile("nop" ::: "memory");
 }
@@ -74,7 +75,8 @@ LineState read_report(const RequestView& request, std::uint64_t n) {
 long steps_of_a_write() {
   const Areas areas(1);
   write_report(areas.shim_request(), 1);
-  return SingleStep::run([&] { write_and_go_on(areas.shim_request(), 5); }, 0, nullptr);
+  const RequestView request = areas.shim_request();
+  return SingleStep::run([&] { write_and_go_on(request, 5); }, 0, nullptr);
 }
 
 TEST(AWriter, KilledAfterEachInstructionLeavesTheOldLineTheNewLineOrNone) {
