@@ -52,7 +52,7 @@ constexpr auto kScenarios = std::to_array<Scenario>({
      play_emulated_access},
 
     {"sidecar-absent", "no sidecar: the built-in fallback decides", {}, play_ar_guest_ram},
-    {"sidecar-killed", "the sidecar is killed before the error", {}, play_ar_guest_ram},
+    {"sidecar-killed", "the sidecar is killed while a vCPU waits for it", {}, play_ar_guest_ram},
     {"sidecar-silent", "the sidecar is there, but does not answer", {}, play_ar_guest_ram},
 
     {"lmce",

@@ -4,12 +4,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <thread>
+
+#include "vmm_shim/reference/scenarios/asking.h"
+
 namespace memfail::scenarios {
 namespace {
 
 constexpr auto kScenarioLimit = std::chrono::seconds(60);
 constexpr auto kEventLimit = std::chrono::seconds(10);
 constexpr int kMeantAbort = 70;
+constexpr auto kGlance = std::chrono::milliseconds(1);
 
 std::string vm_name(const Expectation& expected, unsigned turn) {
   return std::string(expected.scenario) + "-" + std::to_string(turn);
@@ -37,8 +42,18 @@ void go_on(const Child& vmm) { (void)!write(vmm.input(), "\n", 1); }
 
 // At the VMM's two holds: before anything breaks, and when all is over.
 void at_hold(Drive drive, bool before, Sidecar& sidecar) {
-  if (drive == Drive::kKilled) before ? sidecar.kill() : sidecar.start();
-  if (drive == Drive::kSilent) before ? sidecar.suspend() : sidecar.resume();
+  if (before) {
+    sidecar.suspend();
+  } else {
+    drive == Drive::kKilled ? sidecar.start() : sidecar.resume();
+  }
+}
+
+// Between them: SIGKILL while somebody waits for it. It is stopped until then, so
+// the wait lasts as long as the shim's deadline: many glances.
+void kill_when_asked(pid_t vmm, Sidecar& sidecar, Clock::time_point limit) {
+  while (!is_asking(vmm) && Clock::now() < limit) std::this_thread::sleep_for(kGlance);
+  sidecar.kill();
 }
 
 // Reads the VMM's output to its result line.
@@ -48,8 +63,10 @@ Json watch(const Expectation& expected, const Child& vmm, Sidecar& sidecar,
   while (const auto line = reader.next(limit)) {
     Json json = Json::parse(*line, nullptr, false);
     if (!json.is_object() || !json.contains("holding")) return json;
-    at_hold(expected.drive, json["holding"] == "before", sidecar);
+    const bool before = json["holding"] == "before";
+    at_hold(expected.drive, before, sidecar);
     go_on(vmm);
+    if (before && expected.drive == Drive::kKilled) kill_when_asked(vmm.pid(), sidecar, limit);
   }
   return {};
 }
