@@ -54,6 +54,11 @@ int main(int argc, char** argv) try {
   app.add_option("--rounds", options.rounds, "How often each is done, in each placement")
       ->check(CLI::Range(1U, kMaxRounds))
       ->capture_default_str();
+  app.add_option_function<std::uint32_t>(
+         "--pause-us", memfail::bench::set_pause_us,
+         "Pause before each round (default 50, as rare as failures are: cold caches, idle\n"
+         "core); 0: round after round")
+      ->check(CLI::Range(0U, 1000U));
   app.add_option("--memfaild", options.memfaild, "The sidecar to measure")->capture_default_str();
   app.add_option("--only", only, "Measure only this one")
       ->check(CLI::IsMember({bench::kFloorName, bench::kVerdictName, bench::kInjectionName}));

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint32_t kTurn = 100;
 constexpr std::uint32_t kWarmUp = 20;
-constexpr long kSettleNs = 50'000;
+long pause_ns = 50'000;
 
 volatile sig_atomic_t interrupted = 0;
 
@@ -25,9 +25,11 @@ void take_turn(Subject& subject, std::uint32_t rounds, Samples& samples) {
 }  // namespace
 
 void settle() {
-  const timespec pause{0, kSettleNs};
-  ::nanosleep(&pause, nullptr);
+  const timespec pause{0, pause_ns};
+  if (pause_ns > 0) ::nanosleep(&pause, nullptr);
 }
+
+void set_pause_us(std::uint32_t microseconds) { pause_ns = microseconds * 1000L; }
 
 void end_on_signals() {
   struct sigaction action{};

@@ -24,6 +24,9 @@ class Subject {
 // comparison meet the same caches and the same idle states.
 void settle();
 
+// How long settle() pauses; 0: rounds follow one another, caches warm.
+void set_pause_us(std::uint32_t microseconds);
+
 // From now on SIGINT and SIGTERM end a measurement with a failure, so that what was
 // started and made is taken away.
 void end_on_signals();
