@@ -23,6 +23,7 @@ constexpr const char* kAbout =
     "  eventfd-round-trip   the floor: another process answers through two eventfds\n"
     "  signal-to-verdict    a real SIGBUS, the real shim, the real memfaild, no KVM;\n"
     "                       beside the floor\n"
+    "  question-to-verdict  that without the signal: from the snapshot's commit on\n"
     "  signal-to-injection  the same with a real vCPU, until the machine check is read\n"
     "                       back; beside QEMU's ioctls for an injection (needs /dev/kvm)\n\n"
     "Each on the same core, on two cores, and on two cores that a niced loop keeps busy.\n"

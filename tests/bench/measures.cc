@@ -70,10 +70,12 @@ void measure_verdict(const Options& options, Report& report) {
                       Subject* const subjects[] = {&floor, &verdict};
                       const auto samples = measure_in_turns(subjects, options.rounds);
                       const Row base = make_row(kFloorName, name_of(placement), samples[0]);
+                      const Row question = make_row(kQuestionName, verdict.questions(), base);
                       Row row = make_row(kVerdictName, samples[1], base);
                       add_counts(row, verdict, options.rounds);
                       report.rows.push_back(base);
                       report.rows.push_back(row);
+                      report.rows.push_back(question);
                     });
 }
 

@@ -19,6 +19,7 @@ struct Options {
 
 inline constexpr const char* kFloorName = "eventfd-round-trip";
 inline constexpr const char* kVerdictName = "signal-to-verdict";
+inline constexpr const char* kQuestionName = "question-to-verdict";
 inline constexpr const char* kInjectionName = "signal-to-injection";
 inline constexpr const char* kQemuName = "qemu-like-sequence";
 

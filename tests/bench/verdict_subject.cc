@@ -104,9 +104,12 @@ std::uint64_t VerdictSubject::round() {
   const shm::Claim claim = vm_.raise_sigbus();
   const wire::ReportLine report = vm_.report(claim);
   shim::locate(shim, report);
+  const std::uint64_t asked = shm::monotonic_ns();
   take_snapshot(claim);
   const shim::Answer answer = shim::ask(shim, claim, report.entered_ns() + shim.deadline_ns);
-  const std::uint64_t ns = shm::monotonic_ns() - report.entered_ns();
+  const std::uint64_t answered = shm::monotonic_ns();
+  const std::uint64_t ns = answered - report.entered_ns();
+  questions_.add(answered - asked);
   const rusage after = own_usage();
   sleeps_ += static_cast<std::uint64_t>(after.ru_nvcsw - before.ru_nvcsw);
   preemptions_ += static_cast<std::uint64_t>(after.ru_nivcsw - before.ru_nivcsw);

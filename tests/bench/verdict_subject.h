@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tests/bench/bench_vm.h"
+#include "tests/bench/samples.h"
 #include "tests/bench/subject.h"
 
 namespace memfail::bench {
@@ -23,6 +24,10 @@ class VerdictSubject : public Subject {
   explicit VerdictSubject(const SidecarProcess& sidecar);
   std::uint64_t round() override;
 
+  // The part of each round from the snapshot's commit on: what is left without the
+  // signal, and the return from its handler.
+  [[nodiscard]] const Samples& questions() const { return questions_; }
+
   // Does some rounds more, only to count.
   RoundCounts count(std::uint32_t rounds);
   // Since the beginning: verdicts that only the end of a wait slice showed, and
@@ -34,6 +39,7 @@ class VerdictSubject : public Subject {
   void take_snapshot(const shm::Claim& claim);
   void finish(const shm::Claim& claim, const wire::ReportLine& report);
 
+  Samples questions_;
   shm::Mapping ram_;
   shm::Mapping run_;
   shm::UniqueFd vcpu_;
