@@ -71,6 +71,7 @@ class RequestView {
   [[nodiscard]] std::byte* counters() const { return base_ + wire::kLineSize; }
   [[nodiscard]] std::uint64_t lost_reports() const { return load_word(counters(), 0); }
   [[nodiscard]] std::uint64_t reclaimed_slots() const { return load_word(counters(), 8); }
+  [[nodiscard]] std::uint64_t backing_store() const { return load_word(counters(), 16); }
 
  private:
   std::byte* base_ = nullptr;

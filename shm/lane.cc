@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "shm/raw_syscall.h"
+#include "shm/step.h"
 
 namespace memfail::shm {
 namespace {
@@ -97,12 +98,17 @@ void count_lost_report(const RequestView& request) {
   word_at(request.counters(), 0).fetch_add(1, std::memory_order_relaxed);
 }
 
+void count_backing_store(const RequestView& request) {
+  word_at(request.counters(), 16).fetch_add(1, std::memory_order_relaxed);
+}
+
 void keep_retired(const RequestView& request, const ReplyView& dead) {
   const Geometry& geometry = request.geometry();
   for (std::uint32_t lane = 0; lane < geometry.lanes(); ++lane) {
     for (std::uint32_t cell = 0; cell < geometry.cells(lane); ++cell) {
       const CellId id{lane, cell};
       const std::uint64_t done = done_until(request, dead, id);
+      MEMFAIL_STEP(retired_read);
       store_word(request.lane(lane), wire::kLaneFreedOffset + std::size_t{cell} * 8, done);
     }
   }

@@ -29,6 +29,8 @@ std::optional<Claim> claim_slot(const RequestView& request, const ReplyView& rep
 
 // Adds one to a counter of wire::RequestCounters.
 void count_lost_report(const RequestView& request);
+// A SIGBUS that is no hardware error.
+void count_backing_store(const RequestView& request);
 
 // The last incident of this cell that is done with, by whichever area says so:
 // a re-attach may have put a fresh reply area under the view.

@@ -14,9 +14,11 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <type_traits>
 
 #include "schema/incident_layout.h"
 #include "shm/crc32c.h"
+#include "shm/step.h"
 
 namespace memfail::shm {
 
@@ -68,6 +70,15 @@ inline std::uint32_t line_crc(const LineImage& image, std::size_t end, const Lin
   return crc32c(crc, bytes.subspan(wire::kPayloadOffset, end - wire::kPayloadOffset));
 }
 
+// The step between the odd word and the even one, by whose line it is.
+template <typename Line>
+void step_line_begun() {
+  if constexpr (std::is_same_v<Line, wire::ReportLine>) MEMFAIL_STEP(report_begun);
+  if constexpr (std::is_same_v<Line, wire::SnapshotLine>) MEMFAIL_STEP(snapshot_begun);
+  if constexpr (std::is_same_v<Line, wire::ReplyLine>) MEMFAIL_STEP(reply_begun);
+  if constexpr (std::is_same_v<Line, wire::OutcomeLine>) MEMFAIL_STEP(outcome_begun);
+}
+
 // Commits incident n's `line` at `at`. Async-signal-safe. The steps between are
 // open to any death: a reader sees 2n or it sees nothing.
 template <typename Line>
@@ -79,6 +90,7 @@ void write_line(std::byte* at, const Line& line, const LineKey& key, std::uint64
   store_word(at, wire::kWordOffset, writing_word(n), std::memory_order_relaxed);
   // Release: none of these may become visible before the odd word.
   for (std::size_t i = 1; i < kCheckedEnd<Line> / 8; ++i) store_word(at, i * 8, image[i]);
+  step_line_begun<Line>();
   store_word(at, wire::kWordOffset, committed_word(n));
 }
 

@@ -10,6 +10,7 @@
 
 #include "shm/fence.h"
 #include "shm/raw_syscall.h"
+#include "shm/step.h"
 
 namespace memfail::shm {
 namespace {
@@ -35,6 +36,15 @@ long futex_wait(std::uint32_t* at, std::uint32_t seen, std::uint64_t ns) {
 }
 
 void futex_wake(std::uint32_t* at) { raw_syscall(SYS_futex, as_argument(at), FUTEX_WAKE, INT_MAX); }
+
+constexpr std::size_t kFlagsOffset = 16;  // of a reply line's `flags`: see incident.fbs
+
+// Seen before and after the line's word is seen committed, it is that line's: before
+// it alone may be an older incident's, after it alone that of a line being written again.
+bool is_on_record(const std::byte* line) {
+  constexpr auto kBit = static_cast<std::uint64_t>(wire::ReplyFlag::journaled);
+  return (load_word(line, kFlagsOffset) & kBit) != 0;
+}
 
 // Follows the reply word. It goes odd, then even, once for this incident: any
 // other two moves are a lie.
@@ -70,6 +80,7 @@ bool ring(const ReplyView& reply, int kick_fd) {
   if (kick_fd < 0 || flag(reply.sleeping()).load(std::memory_order_relaxed) == 0) return false;
   const std::uint64_t one = 1;
   raw_syscall(SYS_write, kick_fd, as_argument(&one), sizeof one);
+  MEMFAIL_STEP(sidecar_kicked);
   return true;
 }
 
@@ -79,19 +90,25 @@ WaitResult wait_for_reply(const WaitContext& context, const Claim& claim, WaitCo
   auto up = flag(const_cast<std::uint32_t*>(context.session_up));
   WordWatch watch(claim.n);
   bool slice_ended = false;
+  bool seen_before = false;  // not on record yet
   WaitResult result = WaitResult::kTimeout;
   waiter.store(1, std::memory_order_relaxed);
+  MEMFAIL_STEP(wait_begun);
   while (true) {
     full_fence();
     // Asked before the look: a reply that comes after the deadline is never taken.
     const std::uint64_t now = monotonic_ns();
     if (now >= context.until_ns) break;
+    const bool recorded = !context.on_record || is_on_record(line);
     const std::uint64_t word = load_word(line, wire::kWordOffset);
-    if (word == committed_word(claim.n)) {
-      counts.found_by_slice += slice_ended ? 1 : 0;
+    const bool replied = word == committed_word(claim.n);
+    if (replied && recorded && (!context.on_record || is_on_record(line))) {
+      // A line written again has the word that was slept on: that wake-up may be missed.
+      counts.found_by_slice += slice_ended && !seen_before ? 1 : 0;
       result = WaitResult::kReplied;
       break;
     }
+    seen_before = seen_before || replied;
     if (watch.is_lie(word)) {
       result = WaitResult::kLying;
       break;
@@ -116,6 +133,7 @@ bool wake_waiter(const RequestView& request, const ReplyView& reply, CellId id) 
   full_fence();
   if (flag(request.waiter(id)).load(std::memory_order_relaxed) == 0) return false;
   futex_wake(futex_of(reply.line(id)));
+  MEMFAIL_STEP(waiter_woken);
   return true;
 }
 

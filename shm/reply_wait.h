@@ -41,10 +41,13 @@ struct WaitContext {
   int kick_fd = -1;
   const std::uint32_t* session_up = nullptr;  // 0: no sidecar
   std::uint64_t until_ns = 0;                 // CLOCK_MONOTONIC, absolute
+  bool on_record = false;                     // wait for ReplyFlag::journaled, too
 };
 
-// Waits until the reply line of `claim` is committed. Signals may interrupt it at
-// any time; the deadline is absolute. Async-signal-safe: raw futex calls only.
+// Waits until the reply line of `claim` is committed; `on_record`: until it also says
+// that its verdict is on record, for which the sidecar may write it once more. Signals
+// may interrupt it at any time; the deadline is absolute. Async-signal-safe: raw futex
+// calls only.
 WaitResult wait_for_reply(const WaitContext& context, const Claim& claim, WaitCounts& counts);
 
 // The sidecar's side: after the reply's commit, fence, then wake if somebody waits.

@@ -1,21 +1,31 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // memfaild, top to bottom: what it listens on, what it gives up, what it serves.
+#include <linux/magic.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "shm/crc32c.h"
+#include "sidecar/guard/broken_page.h"
 #include "sidecar/options.h"
+#include "sidecar/policy/digest.h"
+#include "sidecar/policy/load.h"
 #include "sidecar/sandbox/hardening.h"
 #include "sidecar/server/event_loop.h"
 #include "sidecar/server/log.h"
 #include "sidecar/server/notify.h"
+#include "sidecar/server/scheduling.h"
 #include "sidecar/server/server.h"
 #include "sidecar/server/unix_listener.h"
 
@@ -24,6 +34,9 @@ namespace {
 
 using server::log_line;
 using server::UnixListener;
+
+// At the end: SIGTERM is to end this process whatever the disk does.
+constexpr std::chrono::milliseconds kDiskMayTake{500};
 
 // The sockets of this process; their files go when it ends.
 struct Sockets {
@@ -59,6 +72,15 @@ bool is_control_socket(int fd) {
   return false;
 }
 
+std::optional<policy::PolicySet> load_policy(const std::string& name) {
+  auto set = policy::load(name);
+  if (!set) {
+    log_line("--policy: " + set.error());
+    return std::nullopt;
+  }
+  return std::move(*set);
+}
+
 std::vector<std::string> enter_sandbox(const Options& options) {
   if (!options.sandbox) {
     log_line("sandbox: none, as asked for");
@@ -73,8 +95,56 @@ std::vector<std::string> enter_sandbox(const Options& options) {
   return done.in_force;
 }
 
+// Beside the socket, if that is on a tmpfs: there it is found again, and nobody waits for
+// a disk.
+std::string default_front(const std::string& socket_path) {
+  const std::size_t slash = socket_path.rfind('/');
+  const std::string folder =
+      slash == std::string::npos ? "." : socket_path.substr(0, std::max<std::size_t>(slash, 1));
+  struct statfs system{};
+  const bool on_tmpfs = !socket_path.empty() && ::statfs(folder.c_str(), &system) == 0 &&
+                        system.f_type == TMPFS_MAGIC;
+  return on_tmpfs ? socket_path + ".front" : "";
+}
+
+std::unique_ptr<journal::Journal> open_journal(const Options& options) {
+  journal::JournalOptions wanted = options.journal;
+  if (wanted.front.empty()) wanted.front = default_front(options.socket_path);
+  auto opened = journal::Journal::open(wanted);
+  if (!opened) {
+    log_line(opened.error());
+    return nullptr;
+  }
+  for (const std::string& note : (*opened)->notes()) log_line(note);
+  if (wanted.front.empty()) {
+    log_line(
+        "records are in memory alone: what is not yet told is lost when memfaild dies; "
+        "--front FILE on a tmpfs, or --journal DIR, keeps it");
+  } else if (wanted.directory.empty()) {
+    log_line("records are in " + wanted.front +
+             " alone: they survive memfaild, not the host; --journal DIR keeps them");
+  } else {
+    log_line("records are in " + wanted.front + ", and from there in " + wanted.directory);
+  }
+  return std::move(*opened);
+}
+
+// What is in the front goes to the disk, if that answers. If not, the thread is stuck in
+// the kernel and holds what is left of this process until the disk lets go: everything
+// that others could wait for goes first.
+void end_journal(journal::Journal& journal, Sockets& sockets) {
+  if (journal.stop(kDiskMayTake)) return;
+  sockets.vms.reset();
+  sockets.readers.reset();
+  sockets.operators.reset();
+  journal.abandon();
+  log_line("the journal thread waits for the disk of " + journal.directory() +
+           " and cannot be ended: what is in the front is taken up by the next start");
+  ::_exit(0);
+}
+
 bool serve(server::Server& server, const Sockets& sockets, int fd) {
-  const bool good = server.poll_set().valid() &&
+  const bool good = server.poll_set().valid() && server.watch_journal() &&
                     (!sockets.vms || server.serve_vms(sockets.vms->fd())) &&
                     (!sockets.readers || server.serve_readers(sockets.readers->fd())) &&
                     (!sockets.operators || server.serve_operators(sockets.operators->fd())) &&
@@ -85,19 +155,31 @@ bool serve(server::Server& server, const Sockets& sockets, int fd) {
 
 int run(const Options& options) {
   std::signal(SIGPIPE, SIG_IGN);  // a log or a reader that is gone is not our end
+  guard::handle_sigbus();
   shm::crc32c_prepare();
+  server::ask_for_short_slice();
   if (options.fd >= 0 && !is_control_socket(options.fd)) return 1;
+  auto policy_set = load_policy(options.policy);  // while files can be read
+  if (!policy_set) return 1;
   Sockets sockets;
   if (!open_sockets(sockets, options)) return 1;
-  std::vector<std::string> layers = enter_sandbox(options);
-  server::Server server({options.one_off, MEMFAIL_VERSION, options.policy, std::move(layers)});
+  const auto journal = open_journal(options);
+  if (journal == nullptr) return 1;
+  const std::string digest = policy::digest_text(policy_set->digest());
+  server::Server server(
+      {options.one_off, MEMFAIL_VERSION, options.policy, {}, std::move(*policy_set)}, *journal);
+  server.take_up_records();  // while /proc can be read
+  server.set_sandbox_layers(enter_sandbox(options));
+  journal->start_thread({});
   if (!serve(server, sockets, options.fd)) return 1;
+  log_line("policy '" + options.policy + "' (digest " + digest + ")");
   log_line(options.fd >= 0 ? "serving descriptor " + std::to_string(options.fd)
                            : "listening on " + options.socket_path);
   server::notify_manager("READY=1");
   const int error = server::run_loop(server);
   server::notify_manager("STOPPING=1");
   if (error != 0) log_line("the event loop failed: " + std::string(std::strerror(-error)));
+  end_journal(*journal, sockets);
   return error == 0 ? 0 : 1;
 }
 

@@ -11,7 +11,6 @@ namespace {
 // As given, before it is known what of it can be had.
 struct Given {
   Options options;
-  std::string journal;
   std::string sandbox = "auto";
   std::string seccomp;
   bool print_capabilities = false;
@@ -44,10 +43,30 @@ void declare(CLI::App& app, Given& given) {
   app.add_option("--events", options.events, "Publish events here, as JSON Lines")
       ->type_name("PATH");
   app.add_option("--ctl", options.ctl, "Answer memfailctl here")->type_name("PATH");
-  app.add_option("--journal", given.journal, "Keep incidents on disk in this directory")
+  app.add_option("--journal", options.journal.directory,
+                 "Keep incidents on disk in this directory (made for this alone)")
       ->type_name("DIR");
-  app.add_option("--policy", options.policy, "A policy file, or the built-in policy 'qemu'")
-      ->type_name("FILE|qemu")
+  app.add_option("--journal-files", options.journal.geometry.files,
+                 "How many files the journal has when it is made; the oldest is used again")
+      ->type_name("N")
+      ->check(CLI::Range(journal::kMinFiles, journal::kMaxFiles))
+      ->capture_default_str();
+  app.add_option("--journal-size", options.journal.geometry.file_size,
+                 "How large each of them is, in bytes or as 4MiB")
+      ->type_name("SIZE")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+  app.add_option("--front", options.journal.front,
+                 "What survives memfaild's own death stands in this file, on a tmpfs;\n"
+                 "by default beside the socket, if that is on one")
+      ->type_name("FILE");
+  app.add_option("--front-size", options.journal.front_size, "Its size, in bytes or as 4MiB")
+      ->type_name("SIZE")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+  app.add_option("--policy", options.policy,
+                 "A policy file (memfailctl policy --help), or one that is built in")
+      ->type_name("FILE|recommended|qemu")
       ->capture_default_str();
   app.add_option("--sandbox", given.sandbox,
                  "auto: every layer that can be had; strict: all or none at all; none")
@@ -61,10 +80,8 @@ void declare(CLI::App& app, Given& given) {
 }
 
 std::string not_yet(const Given& given) {
-  if (!given.journal.empty()) return "--journal: incidents are kept in memory only";
   if (given.sandbox == "strict") return "--sandbox strict: use auto or none";
   if (!given.seccomp.empty()) return "--seccomp: there is no filter to choose for";
-  if (given.options.policy != "qemu") return "--policy FILE: the built-in policy is 'qemu'";
   return "";
 }
 
@@ -77,7 +94,7 @@ void print_capabilities() {
   const nlohmann::ordered_json json{{"type", "memory-failure"},
                                     {"features", nlohmann::ordered_json::array()},
                                     {"protocol", {{"min", 1}, {"max", 1}}},
-                                    {"policies", {"qemu"}},
+                                    {"policies", {"recommended", "qemu"}},
                                     {"version", MEMFAIL_VERSION}};
   std::cout << json.dump(2) << '\n';
 }

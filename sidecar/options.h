@@ -6,6 +6,8 @@
 #include <expected>
 #include <string>
 
+#include "sidecar/journal/journal.h"
+
 namespace memfail {
 
 struct Options {
@@ -13,7 +15,8 @@ struct Options {
   int fd = -1;
   std::string events;
   std::string ctl;
-  std::string policy = "qemu";
+  std::string policy = "recommended";  // built in, or a path
+  journal::JournalOptions journal;
   bool sandbox = true;  // auto; false: none
   bool one_off = false;
 };

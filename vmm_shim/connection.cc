@@ -48,13 +48,18 @@ void close_socket(Session& session) {
   session.socket.reset();
 }
 
-void bury_area(memfail_shim& shim) {
+shm::Mapping bury_area(memfail_shim& shim) {
   const std::size_t size = shim.geometry.reply_size();
+  // A second mapping of the same memory (old size 0); of the private page of zeros that
+  // stood here before the first attach there is none, and nothing to be seen.
+  void* dead = ::mremap(shim.reply_mapping.data(), 0, size, MREMAP_MAYMOVE);
+  shm::Mapping out = dead == MAP_FAILED ? shm::Mapping() : shm::Mapping(dead, size);
   void* zeros = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (zeros == MAP_FAILED) return;
+  if (zeros == MAP_FAILED) return out;
   void* moved =
       ::mremap(zeros, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, shim.reply_mapping.data());
   if (moved == MAP_FAILED) ::munmap(zeros, size);
+  return out;
 }
 
 }  // namespace memfail::shim

@@ -22,7 +22,8 @@ void watch_socket(const Session& session, int operation, bool for_writing);
 void close_socket(Session& session);
 
 // Puts an area of zeros in the place of a dead sidecar's, which may live on and write:
-// what it retires from now on, the next sidecar would not know of.
-void bury_area(memfail_shim& shim);
+// what it retires from now on, the next sidecar would not know of. Gives the dead area
+// for a last look; invalid: there was none.
+shm::Mapping bury_area(memfail_shim& shim);
 
 }  // namespace memfail::shim

@@ -18,6 +18,7 @@
 
 #include "shm/control_socket.h"
 #include "shm/crc32c.h"
+#include "shm/start_time.h"
 #include "vmm_shim/failure.h"
 #include "vmm_shim/session.h"
 #include "vmm_shim/signal.h"
@@ -30,6 +31,7 @@
 namespace memfail::shim {
 namespace {
 
+constexpr std::uint32_t kKnownAllow = MEMFAIL_ALLOW_DRILLS | MEMFAIL_ALLOW_INJECTIONS;
 constexpr std::uint64_t kNotForked = 0x6E6F'7466'6F72'6B21;
 
 // Cuts one block of memory into arrays. Without a base it only measures.
@@ -59,10 +61,19 @@ struct Parts {
   std::uint32_t* by_hva[2];
   std::uint64_t* hva_end[2];
   std::uint32_t* by_gpa[2];
+  PoisonedPage* poisoned;
+  PoisonRecord* records;
   std::byte* buffer;
 };
 
-Parts carve(Carver& carver, const shm::Geometry& geometry, std::uint32_t regions) {
+// What the tables have room for.
+struct Room {
+  std::uint32_t regions;
+  std::uint32_t poisoned;
+};
+
+Parts carve(Carver& carver, const shm::Geometry& geometry, const Room& room) {
+  const std::uint32_t regions = room.regions;
   Parts parts{};
   parts.shim = carver.take<memfail_shim>(1);
   parts.lanes = carver.take<memfail_lane>(geometry.vcpus());
@@ -74,6 +85,8 @@ Parts carve(Carver& carver, const shm::Geometry& geometry, std::uint32_t regions
     parts.hva_end[i] = carver.take<std::uint64_t>(regions);
     parts.by_gpa[i] = carver.take<std::uint32_t>(regions);
   }
+  parts.poisoned = carver.take<PoisonedPage>(room.poisoned);
+  parts.records = carver.take<PoisonRecord>(room.poisoned);
   carver.take<std::uint64_t>(1);
   parts.buffer = reinterpret_cast<std::byte*>(carver.take<std::uint64_t>(shm::kMaxMessage / 8));
   return parts;
@@ -106,9 +119,17 @@ int check_config(const memfail_config& config, memfail_error* error) {
     return fail(error, -EINVAL, "max_regions is %u; the limit is %zu", config.max_regions,
                 decision::kMaxRegions);
   }
+  if (config.max_poisoned > kMaxPoisoned) {
+    return fail(error, -EINVAL, "max_poisoned is %u; the limit is %u", config.max_poisoned,
+                kMaxPoisoned);
+  }
   if (config.deadline_ms > kMaxDeadlineMs) {
     return fail(error, -EINVAL, "deadline_ms is %u; the limit is %u (a guest gives its CPUs 1 s)",
                 config.deadline_ms, kMaxDeadlineMs);
+  }
+  if (const auto unknown = config.allow & ~kKnownAllow; unknown != 0) {
+    return fail(error, -EINVAL, "allow is 0x%x; the known flags are 0x%x", config.allow,
+                kKnownAllow);
   }
   if (config.vendor > MEMFAIL_VENDOR_AMD) {
     return fail(error, -EINVAL, "vendor is %d; it must be 0 to 2", static_cast<int>(config.vendor));
@@ -160,7 +181,10 @@ void take_config(memfail_shim& shim, const memfail_config& config) {
   shim.profile.vcpus = config.vcpus;
 }
 
-void take_parts(memfail_shim& shim, const Parts& parts, std::uint32_t regions) {
+void take_parts(memfail_shim& shim, const Parts& parts, const Room& room) {
+  const std::uint32_t regions = room.regions;
+  shim.poison.use(parts.poisoned, room.poisoned);
+  shim.records = parts.records;
   shim.lanes = parts.lanes;
   for (std::uint32_t i = 0; i < shim.geometry.vcpus(); ++i) {
     new (&shim.lanes[i]) memfail_lane;
@@ -241,6 +265,7 @@ int make_descriptors(memfail_shim& shim, memfail_error* error) {
 int fill(memfail_shim& shim, memfail_error* error) {
   shm::crc32c_prepare();
   shim.pid = static_cast<std::uint32_t>(::getpid());
+  shim.start_time = shm::start_time_of(shim.pid);
   std::array<std::uint64_t, 2> random{};
   if (::getrandom(random.data(), sizeof random, 0) != sizeof random) {
     return fail(error, -EIO, "no random session id: %s", std::strerror(errno));
@@ -273,19 +298,20 @@ int memfail_shim_create(const memfail_config* given, memfail_shim** out, memfail
   memfail_config config = memfail::shim::copy_config(*given);
   if (const int bad = memfail::shim::check_config(config, error); bad != 0) return bad;
   const memfail::shm::Geometry geometry(config.vcpus);
-  const std::uint32_t regions =
-      config.max_regions == 0 ? memfail::shim::kDefaultRegions : config.max_regions;
+  const memfail::shim::Room room{
+      config.max_regions == 0 ? memfail::shim::kDefaultRegions : config.max_regions,
+      config.max_poisoned == 0 ? memfail::shim::kDefaultPoisoned : config.max_poisoned};
   Carver measure(nullptr);
-  carve(measure, geometry, regions);
+  carve(measure, geometry, room);
   void* block =
       ::mmap(nullptr, measure.used(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (block == MAP_FAILED) return fail(error, -errno, "%zu bytes cannot be mapped", measure.used());
   Carver carver(static_cast<std::byte*>(block));
-  const memfail::shim::Parts parts = carve(carver, geometry, regions);
+  const memfail::shim::Parts parts = carve(carver, geometry, room);
   auto* shim = new (parts.shim) memfail_shim(config.vcpus);
   shim->block = memfail::shm::Mapping(block, measure.used());
   memfail::shim::take_config(*shim, config);
-  memfail::shim::take_parts(*shim, parts, regions);
+  memfail::shim::take_parts(*shim, parts, room);
   if (const int bad = memfail::shim::fill(*shim, error); bad != 0) {
     memfail::shim::release(shim);
     return bad;

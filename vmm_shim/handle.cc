@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "shm/reply_wait.h"
+#include "shm/step.h"
 #include "sidecar/decision/machine_check.h"
 #include "sidecar/decision/severity.h"
 #include "vmm_shim/incident.h"
@@ -20,6 +21,8 @@ namespace {
 using wire::Delivered;
 using wire::Verdict;
 
+constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
+
 // The outcome's fields while they are being found out.
 struct Result {
   Delivered delivered = Delivered::none;
@@ -28,6 +31,8 @@ struct Result {
   std::uint8_t bank = wire::kNoBank;
 };
 
+std::int32_t vcpu_of(const memfail_lane* lane) { return lane == nullptr ? -1 : lane->vcpu; }
+
 Case open_case(memfail_shim& shim, memfail_lane* lane, const shm::Claim& claim,
                const wire::ReportLine& report) {
   Case incident;
@@ -35,7 +40,14 @@ Case open_case(memfail_shim& shim, memfail_lane* lane, const shm::Claim& claim,
   incident.claim = claim;
   incident.report = report;
   incident.severity = decision::severity_of(report.kind(), report.code());
+  incident.generation = shim.regions.generation.load(std::memory_order_acquire);
   incident.where = locate(shim, report);
+  if (report.kind() != wire::ReportKind::remembered) {
+    const std::uint64_t window = shim.rules_now().repeat_seconds * kNsPerSecond;
+    incident.history = shim.poison.note_report(
+        incident.where,
+        {incident.severity, report.drill() != 0, report.entered_ns(), vcpu_of(lane)}, window);
+  }
   return incident;
 }
 
@@ -47,6 +59,7 @@ void add_snapshot(memfail_shim& shim, Case& incident) {
   if (incident.lane != nullptr) incident.snapshot = take_snapshot(*incident.lane);
   shm::write_line(shim.request.line(incident.claim.id, shm::LineKind::kSnapshot), incident.snapshot,
                   shim.key(incident.claim.id.lane), incident.claim.n);
+  MEMFAIL_STEP(snapshot_committed);
   shm::ring(shim.reply, shim.session.kick.get());
 }
 
@@ -56,9 +69,12 @@ bool was_reset(const memfail_shim& shim, const wire::ReportLine& report) {
   return shim.guest_epoch.load(std::memory_order_acquire) != report.guest_epoch();
 }
 
-bool is_stale(const memfail_shim& shim, const wire::ReportLine& report) {
-  return was_reset(shim, report) ||
-         shim.regions.generation.load(std::memory_order_acquire) != report.region_generation();
+// The sidecar looks the page up in the regions of the report, we in those of now.
+bool is_stale(const memfail_shim& shim, const Case& incident, wire::DecidedBy by) {
+  const std::uint32_t decided_under =
+      by == wire::DecidedBy::sidecar ? incident.report.region_generation() : incident.generation;
+  return was_reset(shim, incident.report) ||
+         shim.regions.generation.load(std::memory_order_acquire) != decided_under;
 }
 
 Result inject(const Case& incident, const decision::MachineCheck& record) {
@@ -71,6 +87,7 @@ Result inject(const Case& incident, const decision::MachineCheck& record) {
     result.delivered = Delivered::failed;
     return result;
   }
+  MEMFAIL_STEP(machine_check_set);
   const ReadBack seen = read_back(*incident.lane, record, incident.snapshot);
   result.delivered = seen.delivered;
   if (seen.delivered == Delivered::delivered) {  // with OVER, should KVM have added it
@@ -80,19 +97,43 @@ Result inject(const Case& incident, const decision::MachineCheck& record) {
   return result;
 }
 
-Result carry_out(const memfail_shim& shim, const Case& incident,
-                 const decision::Decision& decision) {
+Result carry_out(const memfail_shim& shim, const Case& incident, const Choice& choice) {
+  const decision::Decision& decision = choice.decision;
   Result result;
   const bool injects =
       decision.verdict == Verdict::inject || decision.verdict == Verdict::inject_deferred;
   const bool resets = decision.verdict == Verdict::reset;
-  if ((injects && is_stale(shim, incident.report)) ||
+  if ((injects && is_stale(shim, incident, choice.by)) ||
       (resets && was_reset(shim, incident.report))) {
     result.delivered = Delivered::stale;
   } else if (injects) {
     result = inject(incident, decision.record);
   }
   return result;
+}
+
+// A record that KVM did not take, of an access that comes again if nothing is done.
+bool did_not_take(Delivered delivered) {
+  return delivered == Delivered::dropped || delivered == Delivered::failed;
+}
+
+// The verdict that counts after carrying out.
+Choice escalated(const Choice& choice, Delivered delivered) {
+  if (!did_not_take(delivered) || !decision::ends_it(choice.decision.otherwise)) return choice;
+  Choice harder = choice;
+  harder.decision.verdict = choice.decision.otherwise;
+  harder.decision.reason = wire::Reason::dropped_by_kvm;
+  return harder;
+}
+
+// A nested guest hides whether it took; its siblings must not be left waiting. QEMU
+// tells them also where the first vCPU was told nothing. A guest that is reset is not.
+bool tells_siblings(const Case& incident, const Choice& choice, Delivered delivered) {
+  if (incident.lane == nullptr) return false;
+  if (choice.decision.verdict == Verdict::ignore) {
+    return choice.decision.siblings != wire::SiblingRule::none && delivered == Delivered::none;
+  }
+  return delivered == Delivered::delivered || delivered == Delivered::unverified;
 }
 
 int flags_of(Verdict verdict) {
@@ -140,7 +181,37 @@ void hand_back(memfail_lane& lane, const wire::ReportLine& report) {
   info.si_addr_lsb = report.lsb();
 }
 
+// Whether the guest is to be told later of what it was not told now. QEMU never does;
+// under its policy only what the VM's pause kept from the guest is made up for.
+bool is_remembered(memfail_shim& shim, const Case& incident, const decision::Decision& decision) {
+  if (incident.severity != decision::Severity::kActionOptional) return false;
+  if (decision.verdict != Verdict::ignore) return false;
+  return decision.reason == wire::Reason::vm_not_running ||
+         shim.rules_now().policy == decision::Policy::kRecommended;
+}
+
+// What the list of broken pages learns from the outcome.
+void note_outcome(memfail_shim& shim, const Case& incident, const decision::Decision& decision,
+                  Delivered delivered) {
+  const bool told = delivered == Delivered::delivered;  // a nested guest hides whether it was
+  if (told) shim.poison.note_told(incident.where);
+  if (decision.verdict == Verdict::retry) {
+    shim.poison.take_back_repeat(incident.where, vcpu_of(incident.lane));
+  }
+  // Asked for again and refused: the sidecar does not want it. What a region change or
+  // a pause came in the way of was not refused.
+  const bool again = incident.report.kind() == wire::ReportKind::remembered;
+  const bool undone =
+      delivered == Delivered::stale || decision.reason == wire::Reason::vm_not_running;
+  if (again && !told && !undone) shim.poison.note_to_tell(incident.where, false);
+  if (!again && is_remembered(shim, incident, decision)) {
+    shim.poison.note_to_tell(incident.where, true);
+  }
+}
+
 void tell_poisoned(const memfail_shim& shim, const Case& incident) {
+  if (incident.report.kind() == wire::ReportKind::remembered) return;  // it knows
+  if (incident.report.drill() != 0) return;  // it would replace a page that is whole
   if (shim.config.ops.poisoned == nullptr) return;
   if (incident.where.address != decision::AddressClass::kGuestRam) return;
   shim.config.ops.poisoned(shim.config.opaque, incident.where.hva, incident.where.gpa,
@@ -159,32 +230,32 @@ int act(memfail_shim& shim, const Case& incident, const Choice& choice, Delivere
   return flags_of(verdict);
 }
 
+}  // namespace
+
 int close_case(memfail_shim& shim, const Case& incident, const Choice& choice) {
   // Claimed before the cell's state is touched: who does not get it must not write
   // over what the one who has it is doing.
   wire::OutcomeLine outcome = outcome_of(incident, choice, {});
   if (!claim_outcome(shim, incident.claim, outcome)) return MEMFAIL_RESUME;
-  const Result result = carry_out(shim, incident, choice.decision);
-  outcome = outcome_of(incident, choice, result);
+  MEMFAIL_STEP(outcome_claimed);
+  const Result result = carry_out(shim, incident, choice);
+  const Choice final = escalated(choice, result.delivered);
+  outcome = outcome_of(incident, final, result);
   const memfail_incident told = incident_of(incident.report, outcome, incident.where.lost_size);
   CellState& cell = shim.cell(incident.claim.id);
   cell.report = incident.report;
   cell.lost_size = incident.where.lost_size;
   cell.outcome = outcome;
+  note_outcome(shim, incident, final.decision, result.delivered);
   tell_poisoned(shim, incident);
-  // A nested guest hides whether it took; its siblings must not be left waiting.
-  const bool took = result.delivered == Delivered::delivered ||
-                    (result.delivered == Delivered::unverified && incident.lane != nullptr);
-  if (took) {
+  if (tells_siblings(incident, final, result.delivered)) {
     start_siblings(*incident.lane, incident.claim, choice.decision.siblings,
                    incident.report.entered_ns() + shim.deadline_ns);
   } else {
     finish(shim, incident.claim);
   }
-  return act(shim, incident, choice, result.delivered, &told);
+  return act(shim, incident, final, result.delivered, &told);
 }
-
-}  // namespace
 
 bool own_report(const memfail_shim& shim, const shm::Claim& claim, wire::ReportLine& report) {
   return shm::read_line(shim.request.line(claim.id, shm::LineKind::kReport),
@@ -233,11 +304,13 @@ int handle_without_cell(memfail_lane& lane, const wire::ReportLine& report) {
   Case incident = open_case(shim, &lane, {}, report);
   incident.snapshot = take_snapshot(lane);
   const Choice choice = fall_back(shim, incident);
-  const Result result = carry_out(shim, incident, choice.decision);
+  const Result result = carry_out(shim, incident, choice);
+  const Choice final = escalated(choice, result.delivered);
   const memfail_incident told =
-      incident_of(report, outcome_of(incident, choice, result), incident.where.lost_size);
+      incident_of(report, outcome_of(incident, final, result), incident.where.lost_size);
+  note_outcome(shim, incident, final.decision, result.delivered);
   tell_poisoned(shim, incident);
-  return act(shim, incident, choice, result.delivered, &told);
+  return act(shim, incident, final, result.delivered, &told);
 }
 
 void handle_without_vcpu(memfail_shim& shim, const shm::Claim& claim) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "vmm_shim/state.h"
+#include "vmm_shim/verdict.h"
 
 namespace memfail::shim {
 
@@ -17,6 +18,10 @@ int handle_without_cell(memfail_lane& lane, const wire::ReportLine& report);
 
 // Ends an action-optional report that no vCPU can take (paused, or none there).
 void handle_without_vcpu(memfail_shim& shim, const shm::Claim& claim);
+
+// Carries a choice out and records the outcome, unless somebody has: on the thread of
+// the vCPU that does it, or on dispatch's where there is none. A mask of MEMFAIL_*.
+int close_case(memfail_shim& shim, const Case& incident, const Choice& choice);
 
 // The report of `claim`, from our own area. False: not committed.
 bool own_report(const memfail_shim& shim, const shm::Claim& claim, wire::ReportLine& report);

@@ -22,6 +22,8 @@ memfail_incident incident_of(const wire::ReportLine& report, const wire::Outcome
   incident.reason_text = decision::name_of(outcome.reason()).data();  // a literal, terminated
   incident.mce = {outcome.status(), outcome.gpa(), decision::kMiscPage, outcome.mcg_status(),
                   outcome.bank()};
+  const bool injection = report.kind() == wire::ReportKind::injection;
+  incident.drill = injection ? 2 : report.drill();
   return incident;
 }
 

@@ -27,6 +27,7 @@ static_assert(sizeof(kvm_msr_entry) == 16);
 inline constexpr std::uint32_t kMsrMcgStatus = 0x17A;
 inline constexpr std::uint32_t kMsrMcgCtl = 0x17B;
 inline constexpr std::uint32_t kMsrMcgExtCtl = 0x4D0;
+inline constexpr std::uint32_t kMsrBank0Ctl2 = 0x280;  // + bank
 inline constexpr std::uint32_t kMsrBank0Ctl = 0x400;  // + 4 * bank: CTL, STATUS, ADDR, MISC
 inline constexpr std::uint8_t kMachineCheckVector = 18;
 inline constexpr std::uint64_t kCr4Mce = 1ULL << 6;

@@ -79,6 +79,11 @@ std::uint8_t* FixedBuffer::allocate(std::size_t size) {
   return reinterpret_cast<std::uint8_t*>(buffer_);
 }
 
+static_assert(MEMFAIL_ALLOW_DRILLS == static_cast<std::uint64_t>(wire::Feature::drills));
+static_assert(MEMFAIL_ALLOW_INJECTIONS == static_cast<std::uint64_t>(wire::Feature::injections));
+
+std::uint64_t features(const memfail_shim& shim) { return shim.config.allow; }
+
 int send_hello(memfail_shim& shim) {
   Session& session = shim.session;
   FixedBuffer memory(session.buffer);
@@ -88,10 +93,11 @@ int send_hello(memfail_shim& shim) {
   const wire::Id128 id(session.id.low, session.id.high);
   const wire::Id128 key(session.resume_low, session.resume_high);
   const decision::GuestProfile& guest = shim.profile;
-  const auto hello = wire::CreateHello(
-      builder, kProtocolVersion, kProtocolVersion, 0, &id, session.have_resume_key ? &key : nullptr,
-      uuid, name, guest.vendor, guest.cpuid_1_eax, guest.cpuid_80000007_ebx,
-      guest.mcg_cap_configured, guest.mcg_cap_kvm, guest.vcpus, shim.config.deadline_ms);
+  const auto hello = wire::CreateHello(builder, kProtocolVersion, kProtocolVersion, features(shim),
+                                       &id, session.have_resume_key ? &key : nullptr, uuid, name,
+                                       guest.vendor, guest.cpuid_1_eax, guest.cpuid_80000007_ebx,
+                                       guest.mcg_cap_configured, guest.mcg_cap_kvm, guest.vcpus,
+                                       shim.config.deadline_ms, shim.pid, shim.start_time);
   const std::array<int, 3> fds{shim.request_area.fd.get(), session.kick.get(), session.pidfd.get()};
   return send_body(shim, builder, wire::Body::Hello, hello, fds);
 }
@@ -109,6 +115,35 @@ int send_guest_reset(memfail_shim& shim, std::uint32_t epoch) {
   FixedBuffer memory(shim.session.buffer);
   Builder builder(shm::kMaxMessage, &memory);
   return send_body(shim, builder, wire::Body::GuestReset, wire::CreateGuestReset(builder, epoch));
+}
+
+int send_vcpu_state(memfail_shim& shim, std::uint32_t index, bool online) {
+  FixedBuffer memory(shim.session.buffer);
+  Builder builder(shm::kMaxMessage, &memory);
+  return send_body(shim, builder, wire::Body::VcpuState,
+                   wire::CreateVcpuState(builder, index, online));
+}
+
+int send_poison_pages(memfail_shim& shim, std::span<const PoisonedPage> pages) {
+  FixedBuffer memory(shim.session.buffer);
+  Builder builder(shm::kMaxMessage, &memory);
+  std::array<wire::PoisonPage, kPagesPerMessage> list;
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    const PoisonedPage& page = pages[i];
+    list[i] = {page.hva, page.gpa, page.size, page.told, page.drill, page.repair};
+  }
+  const auto vector = builder.CreateVectorOfStructs(list.data(), pages.size());
+  const std::uint32_t epoch = shim.guest_epoch.load(std::memory_order_acquire);
+  return send_body(shim, builder, wire::Body::PoisonPages,
+                   wire::CreatePoisonPages(builder, epoch, vector));
+}
+
+int send_operator_answer(memfail_shim& shim, std::uint64_t of, const OperatorAnswer& answer) {
+  FixedBuffer memory(shim.session.buffer);
+  Builder builder(shm::kMaxMessage, &memory);
+  return send_body(shim, builder, wire::Body::OperatorAnswer,
+                   wire::CreateOperatorAnswer(builder, of, answer.refusal, answer.value,
+                                              answer.limit, answer.lane, answer.sequence));
 }
 
 int send_goodbye(memfail_shim& shim) {

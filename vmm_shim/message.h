@@ -3,6 +3,8 @@
 // Control messages, built in the session's one buffer.
 #pragma once
 
+#include <span>
+
 #include "flatbuffers/flatbuffers.h"
 #include "schema/control_generated.h"
 #include "vmm_shim/state.h"
@@ -26,11 +28,20 @@ class FixedBuffer : public flatbuffers::Allocator {
 // below the 32 KiB limit.
 inline constexpr std::uint32_t kRegionsPerMessage = 128;
 
+// The most pages that one message carries.
+inline constexpr std::uint32_t kPagesPerMessage = 128;
+
+// What the VMM allows, as wire::Feature bits.
+std::uint64_t features(const memfail_shim& shim);
+
 // Each sends one message; 0 or negative errno (-EAGAIN: the socket is full, nothing
 // was sent). The caller holds session.mutex.
 int send_hello(memfail_shim& shim);
 int send_commit(memfail_shim& shim);
 int send_guest_reset(memfail_shim& shim, std::uint32_t epoch);
+int send_vcpu_state(memfail_shim& shim, std::uint32_t index, bool online);
+int send_poison_pages(memfail_shim& shim, std::span<const PoisonedPage> pages);
+int send_operator_answer(memfail_shim& shim, std::uint64_t of, const OperatorAnswer& answer);
 int send_goodbye(memfail_shim& shim);
 
 // Sends the next chunk of what `sending` has and `sent` has not, and of what is to

@@ -51,9 +51,9 @@ int errno_of(decision::RegionErrorCode code) {
 }  // namespace
 
 decision::Classification locate(memfail_shim& shim, const wire::ReportLine& report) {
+  const decision::LookupRule rule = decision::lookup_rule(shim.rules_now().policy);
   const Locked lock(shim.regions.mutex);
-  return decision::classify(shim.regions.map, decision::reported_address(report),
-                            decision::LookupRule::kSlotOrder);
+  return decision::classify(shim.regions.map, decision::reported_address(report), rule);
 }
 
 bool is_backed_by(memfail_shim& shim, std::uint64_t gpa, std::uint64_t hva) {
@@ -64,6 +64,19 @@ bool is_backed_by(memfail_shim& shim, std::uint64_t gpa, std::uint64_t hva) {
   if ((region.flags & decision::kRegionNoHva) != 0) return false;
   const std::uint64_t page = ~(decision::kPageSize - 1);
   return ((region.hva + (gpa - region.gpa)) & page) == (hva & page);
+}
+
+std::optional<decision::Region> region_at(memfail_shim& shim, std::uint64_t hva) {
+  const decision::LookupRule rule = decision::lookup_rule(shim.rules_now().policy);
+  const Locked lock(shim.regions.mutex);
+  const auto index = shim.regions.map.find_hva(hva, rule);
+  return index ? std::optional(shim.regions.map[*index]) : std::nullopt;
+}
+
+std::optional<decision::Region> region_of_gpa(memfail_shim& shim, std::uint64_t gpa) {
+  const Locked lock(shim.regions.mutex);
+  const auto index = shim.regions.map.find_gpa(0, gpa);
+  return index ? std::optional(shim.regions.map[*index]) : std::nullopt;
 }
 
 BackingPage backing_page(memfail_shim& shim, std::uint64_t gpa) {

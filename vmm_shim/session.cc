@@ -12,13 +12,18 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "shm/control_socket.h"
 #include "shm/descriptor.h"
 #include "shm/reply_wait.h"
+#include "shm/step.h"
+#include "sidecar/decision/fallback_rules.h"
 #include "vmm_shim/connection.h"
 #include "vmm_shim/failure.h"
 #include "vmm_shim/message.h"
+#include "vmm_shim/operator_request.h"
+#include "vmm_shim/remembered.h"
 #include "vmm_shim/siblings.h"
 #include "vmm_shim/slots.h"
 #include "vmm_shim/wake.h"
@@ -30,6 +35,10 @@ using Step = Session::Step;
 
 constexpr std::uint32_t kFirstBackoffMs = 10;
 constexpr std::uint32_t kLastBackoffMs = 1000;
+// A session that stood so long was a good one: the next attempt is prompt.
+constexpr std::uint64_t kStoodNs = 100 * kNsPerMs;
+constexpr std::uint32_t kMostSetAside = 16;
+constexpr std::uint32_t kAllPages = ~std::uint32_t{0};  // pages_cursor: all were sent
 // How long a welcome or the acknowledgement of a commit may take. Nobody waits for
 // it, but a sidecar that does not answer is not there.
 constexpr std::uint64_t kAnswerNs = 1000 * kNsPerMs;
@@ -50,20 +59,36 @@ void set_up(Session& session, std::uint32_t up) {
 void close_session(memfail_shim& shim) {
   Session& session = shim.session;
   set_up(session, 0);
+  MEMFAIL_STEP(hang_up_seen);
   shm::keep_retired(shim.request, shim.reply);
+  MEMFAIL_STEP(retired_kept);
   shm::wake_all(shim.request, shim.reply);
-  bury_area(shim);
+  // A sidecar that lives on may have retired more until nobody could see it any more,
+  // and a handler may have claimed the cell: so once more, from the buried area.
+  const shm::Mapping dead = bury_area(shim);
+  if (dead.valid()) {
+    shm::keep_retired(shim.request, shm::ReplyView(dead.data(), shim.geometry));
+  }
   close_socket(session);
+  forget_operator(shim);
   session.answer_due_ns = 0;
   session.step = Step::kDown;
   session.state.store(MEMFAIL_DETACHED, std::memory_order_release);
-  session.drop.store(0, std::memory_order_release);
+  const std::uint64_t now = shm::monotonic_ns();
+  const std::uint64_t ready_since = std::exchange(session.ready_since_ns, 0);
+  if (ready_since != 0 && now - ready_since >= kStoodNs) session.backoff_ms = 0;
   session.backoff_ms = std::clamp(session.backoff_ms * 2, kFirstBackoffMs, kLastBackoffMs);
-  session.retry_at_ns = shm::monotonic_ns() + session.backoff_ms * kNsPerMs;
+  session.retry_at_ns = now + session.backoff_ms * kNsPerMs;
 }
 
 void connect_and_greet(memfail_shim& shim) {
   Session& session = shim.session;
+  if (session.set_aside >= kMostSetAside) {
+    remember(session, "the sidecar sent %u bad descriptors: not attaching any more",
+             session.set_aside);
+    close_session(shim);
+    return;
+  }
   int bad = session.socket.valid() ? 0 : -ENOTCONN;  // a socket the VMM gave us
   if (bad != 0 && shim.socket_path[0] != '\0') bad = connect_path(shim);
   session.next_message = 1;
@@ -76,7 +101,7 @@ void connect_and_greet(memfail_shim& shim) {
     close_session(shim);
     return;
   }
-  session.drop.store(0, std::memory_order_release);  // a word about the one before
+  MEMFAIL_STEP(hello_sent);
   session.answer_due_ns = shm::monotonic_ns() + kAnswerNs;
   session.step = Step::kHelloSent;
   session.state.store(MEMFAIL_ATTACHING, std::memory_order_release);
@@ -97,8 +122,30 @@ void begin_transaction(memfail_shim& shim) {
   session.step = Step::kSending;
 }
 
+// What is broken, for a sidecar that has not seen it break: once a connection, and
+// after an import.
+int send_known_pages(memfail_shim& shim) {
+  Session& session = shim.session;
+  if (shim.say_pages.exchange(0, std::memory_order_acq_rel) != 0) session.pages_cursor = 0;
+  if (session.pages_cursor == kAllPages) return 0;
+  std::array<PoisonedPage, kPagesPerMessage> pages;
+  while (true) {
+    std::uint32_t count = 0;
+    std::uint32_t next = session.pages_cursor;
+    for (; count < pages.size() && shim.poison.page(next, pages[count]); ++next) {
+      if (pages[count].repair == wire::Repair::none) ++count;
+    }
+    if (count == 0) break;
+    if (const int bad = send_poison_pages(shim, {pages.data(), count}); bad != 0) return bad;
+    session.pages_cursor = next;
+  }
+  session.pages_cursor = kAllPages;
+  return 0;
+}
+
 int send_transaction(memfail_shim& shim) {
   Session& session = shim.session;
+  if (const int bad = send_known_pages(shim); bad != 0) return bad;
   for (bool done = false; !done;) {
     if (const int bad = send_region_chunk(shim, &done); bad != 0) return bad;
     // It takes what we send: only silence is counted.
@@ -108,6 +155,7 @@ int send_transaction(memfail_shim& shim) {
   // the scan that follows the commit finds what came before.
   set_up(session, 1);
   if (const int bad = send_commit(shim); bad != 0) return bad;
+  MEMFAIL_STEP(commit_sent);
   std::swap(session.sent, session.sending);
   session.sent_generation = session.sending_generation;
   session.step = Step::kCommitSent;
@@ -122,12 +170,50 @@ int send_epoch(memfail_shim& shim) {
   return bad;
 }
 
+// A vCPU that was never registered is as good as not there, but was never said to be.
+int send_vcpu_states(memfail_shim& shim) {
+  for (std::uint32_t i = 0; i < shim.geometry.vcpus(); ++i) {
+    memfail_lane& lane = shim.lanes[i];
+    const bool online = lane.run == nullptr || lane.present.load(std::memory_order_acquire) != 0;
+    if (online == (lane.said_offline == 0)) continue;
+    if (const int bad = send_vcpu_state(shim, i, online); bad != 0) return bad;
+    lane.said_offline = online ? 0 : 1;
+  }
+  return 0;
+}
+
+// What the last guest reset came to. Said until it is acknowledged.
+int send_repairs(memfail_shim& shim) {
+  std::array<PoisonedPage, kPagesPerMessage> pages;
+  while (shim.poison.has_repairs()) {
+    const std::uint64_t id = shim.session.next_message;
+    const std::uint32_t count = shim.poison.say_repairs(pages.data(), pages.size(), id);
+    const int bad = count == 0 ? 0 : send_poison_pages(shim, {pages.data(), count});
+    if (bad == 0) continue;
+    shim.poison.repairs_unheard(id);
+    return bad;
+  }
+  return 0;
+}
+
+// What became of an operator's request.
+int send_answer(memfail_shim& shim) {
+  OperatorTask& task = shim.operator_task;
+  if (!task.answered) return 0;
+  const int bad = send_operator_answer(shim, task.answered_id, task.answer);
+  if (bad == 0) task.answered = false;
+  return bad;
+}
+
 // Sends what is due; a full socket is waited for by the event loop.
 void pump(memfail_shim& shim) {
   Session& session = shim.session;
-  int bad = 0;
-  if (session.step == Step::kReady) {
-    bad = send_epoch(shim);
+  int bad = send_answer(shim);
+  if (bad == 0 && session.step == Step::kReady) {
+    bad = send_known_pages(shim);
+    if (bad == 0) bad = send_epoch(shim);
+    if (bad == 0) bad = send_vcpu_states(shim);
+    if (bad == 0) bad = send_repairs(shim);
     if (session.sent_generation != shim.regions.generation.load(std::memory_order_acquire)) {
       begin_transaction(shim);
     }
@@ -148,11 +234,16 @@ bool on_welcome(memfail_shim& shim, const wire::Welcome& welcome, const shm::Rec
              received.fd_count);
     return false;
   }
-  if (welcome.version() != kProtocolVersion || welcome.features() != 0) {
+  if (welcome.version() != kProtocolVersion || (welcome.features() & ~features(shim)) != 0) {
     remember(session,
-             "the sidecar's protocol version is %u and its features 0x%llx; ours are %u and 0x0",
+             "the sidecar's protocol version is %u and its features 0x%llx; ours are %u and 0x%llx",
              welcome.version(), static_cast<unsigned long long>(welcome.features()),
-             kProtocolVersion);
+             kProtocolVersion, static_cast<unsigned long long>(features(shim)));
+    return false;
+  }
+  const auto rules = decision::from_wire(*welcome.rules());
+  if (!rules) {
+    remember(session, "the sidecar's rules are out of range");
     return false;
   }
   const auto placed = shm::replace_peer_area(received.fds[0].get(), shm::AreaKind::kReply,
@@ -164,11 +255,23 @@ bool on_welcome(memfail_shim& shim, const wire::Welcome& welcome, const shm::Rec
              static_cast<unsigned long long>(error.limit));
     return false;
   }
+  MEMFAIL_STEP(reply_area_mapped);
+  {
+    const Locked lock(shim.rules_mutex);
+    shim.rules = *rules;
+    const bool qemu = rules->policy == decision::Policy::kQemu;
+    shim.outside_rule.store(qemu ? wire::Verdict::abort : rules->outside);
+  }
+  session.area_serial.fetch_add(1, std::memory_order_acq_rel);
   session.resume_low = welcome.resume_key()->low();
   session.resume_high = welcome.resume_key()->high();
   session.have_resume_key = true;
+  session.features = welcome.features();
   session.sent.count = 0;
   session.epoch_sent = 0;
+  session.pages_cursor = 0;
+  shim.poison.repairs_unheard(0);
+  for (std::uint32_t i = 0; i < shim.geometry.vcpus(); ++i) shim.lanes[i].said_offline = 0;
   begin_transaction(shim);
   return true;
 }
@@ -180,12 +283,13 @@ bool on_ack(memfail_shim& shim, const wire::Ack& ack) {
              static_cast<unsigned long long>(ack.of()));
     return false;
   }
+  shim.poison.repairs_heard(ack.of());
   if (session.step != Step::kCommitSent || ack.of() != session.commit_message) return true;
   session.step = Step::kReady;
   session.answer_due_ns = 0;
   if (session.state.exchange(MEMFAIL_ATTACHED, std::memory_order_acq_rel) != MEMFAIL_ATTACHED) {
     shim.attaches.fetch_add(1, std::memory_order_relaxed);
-    session.backoff_ms = 0;
+    session.ready_since_ns = shm::monotonic_ns();
     session.last_error[0] = '\0';
   }
   return true;
@@ -205,6 +309,10 @@ bool on_message(memfail_shim& shim, const shm::Received& received) {
       return on_welcome(shim, *message->body_as_Welcome(), received);
     case wire::Body::Ack:
       return on_ack(shim, *message->body_as_Ack());
+    case wire::Body::Drill:
+      return ask_for_drill(shim, message->id(), *message->body_as_Drill());
+    case wire::Body::Inject:
+      return ask_for_injection(shim, message->id(), *message->body_as_Inject());
     case wire::Body::Error: {
       const auto* text = message->body_as_Error()->text();
       remember(session, "refused: %s", text != nullptr ? text->c_str() : "(no reason given)");
@@ -217,25 +325,43 @@ bool on_message(memfail_shim& shim, const shm::Received& received) {
   }
 }
 
+// A descriptor that came with a bad message is never closed: a file system in user
+// space can hold close() for ever, and with it the VMM's event loop. After too many
+// of them nothing is received any more.
+void set_aside(Session& session, shm::Received& received) {
+  for (std::size_t i = 0; i < received.fd_count; ++i) {
+    (void)received.fds[i].release();
+    ++session.set_aside;
+  }
+}
+
 void receive_all(memfail_shim& shim) {
   Session& session = shim.session;
   while (session.step != Step::kDown) {
     const std::span<std::byte> buffer(session.buffer, shm::kMaxMessage);
     const std::size_t fds = session.step == Step::kHelloSent ? 1 : 0;
-    const auto received = shm::receive_message(session.socket.get(), buffer, fds);
+    auto received = shm::receive_message(session.socket.get(), buffer, fds);
     if (!received && received.error() == -EAGAIN) return;
     const bool hung_up = !received || received->size == 0;
     if (hung_up) remember(session, "the sidecar hung up");
-    if (hung_up || !on_message(shim, *received)) close_session(shim);
+    if (hung_up || !on_message(shim, *received)) {
+      if (received) set_aside(session, *received);
+      close_session(shim);
+    }
   }
 }
 
-void arm_timer(const memfail_shim& shim, std::uint64_t siblings_due) {
+// The earlier of two times of which 0 means never.
+std::uint64_t earlier(std::uint64_t a, std::uint64_t b) {
+  return a == 0 || b == 0 ? std::max(a, b) : std::min(a, b);
+}
+
+void arm_timer(const memfail_shim& shim, std::uint64_t incidents_due) {
   const Session& session = shim.session;
   const bool retries = session.step == Step::kDown && shim.socket_path[0] != '\0';
   // While down no answer is due, and while one is due we are not down.
-  std::uint64_t due = retries ? session.retry_at_ns : session.answer_due_ns;
-  if (siblings_due != 0) due = due == 0 ? siblings_due : std::min(due, siblings_due);
+  const std::uint64_t session_due = retries ? session.retry_at_ns : session.answer_due_ns;
+  const std::uint64_t due = earlier(session_due, incidents_due);
   itimerspec at{};
   at.it_value.tv_sec = static_cast<time_t>(due / (1000 * kNsPerMs));
   at.it_value.tv_nsec = static_cast<long>(due % (1000 * kNsPerMs));
@@ -246,7 +372,8 @@ void dispatch_locked(memfail_shim& shim) {
   Session& session = shim.session;
   shm::drain_eventfd(session.wake.get());
   shm::drain_eventfd(session.timer.get());
-  if (session.drop.load(std::memory_order_acquire) != 0 && session.step != Step::kDown) {
+  const std::uint32_t liar = session.drop.exchange(0, std::memory_order_acq_rel);
+  if (liar != 0 && liar == session.area_serial.load() && session.step != Step::kDown) {
     remember(session, "the sidecar's reply area lied: session dropped");
     close_session(shim);
   }
@@ -296,9 +423,16 @@ void memfail_shim_dispatch(memfail_shim* shim) {
     memfail::shim::dispatch_locked(*shim);
   }
   // Outside the lock: these call the VMM's operations.
-  memfail::shim::take_up_slots(*shim);
-  const std::uint64_t due = memfail::shim::expire_siblings(*shim, memfail::shm::monotonic_ns());
+  const std::uint64_t now = memfail::shm::monotonic_ns();
+  const std::uint64_t slots_due = memfail::shim::take_up_slots(*shim, now);
+  memfail::shim::note_met_outside(*shim);
+  memfail::shim::post_remembered(*shim);
+  const std::uint64_t siblings_due = memfail::shim::expire_siblings(*shim, now);
+  const std::uint64_t operator_due = memfail::shim::serve_operator(*shim, now);
+  using memfail::shim::earlier;
+  const std::uint64_t due = earlier(earlier(slots_due, siblings_due), operator_due);
   const Locked lock(shim->session.mutex);
+  if (shim->operator_task.answered) memfail::shim::pump(*shim);
   memfail::shim::arm_timer(*shim, due);
 }
 
@@ -339,14 +473,11 @@ void memfail_shim_state(const memfail_shim* shim, memfail_status* status) {
   filled.fallbacks = shim->fallbacks.load();
   filled.attaches = shim->attaches.load();
   filled.slices = shim->slices.load();
+  filled.poisoned = shim->poison.size();
+  filled.poisoned_left_out = shim->poison.left_out();
   {
     const Locked lock(session.mutex);
     std::memcpy(filled.last_error, session.last_error.data(), sizeof filled.last_error);
   }
   std::memcpy(status, &filled, std::min<std::size_t>(status->struct_size, sizeof filled));
-}
-
-void memfail_guest_reset(memfail_shim* shim) {
-  shim->guest_epoch.fetch_add(1, std::memory_order_acq_rel);
-  memfail::shim::wake_dispatch(*shim);
 }

@@ -152,7 +152,9 @@ void start_siblings(memfail_lane& lane, const shm::Claim& claim, wire::SiblingRu
   const std::uint32_t epoch = cell.report.guest_epoch();
   const std::uint32_t others = rule == wire::SiblingRule::none ? 0 : shim.geometry.vcpus();
   shim.open_siblings.fetch_add(1, std::memory_order_acq_rel);
-  cell.siblings.until_ns.store(until_ns, std::memory_order_relaxed);
+  // No deadline while we post: dispatch would count us as a sibling, and not those who
+  // are still to be posted to.
+  cell.siblings.until_ns.store(~std::uint64_t{0}, std::memory_order_relaxed);
   cell.siblings.tally.store(claim.n << kNumberShift | kMissing, std::memory_order_release);
   for (std::uint32_t vcpu = 0; vcpu < others; ++vcpu) {
     memfail_lane& other = shim.lanes[vcpu];
@@ -162,6 +164,7 @@ void start_siblings(memfail_lane& lane, const shm::Claim& claim, wire::SiblingRu
     count(cell.siblings, claim.n, kMissing);
     if (!post(other, claim, rule, epoch)) count(cell.siblings, claim.n, kSkipped - kMissing);
   }
+  cell.siblings.until_ns.store(until_ns, std::memory_order_relaxed);
   if (count(cell.siblings, claim.n, 0 - kMissing) == Counted::kLast) {
     close_siblings(shim, claim);
   } else {
@@ -180,7 +183,9 @@ std::uint64_t expire_siblings(memfail_shim& shim, std::uint64_t now) {
       if (missing(tally) == 0) continue;
       const std::uint64_t until = siblings.until_ns.load(std::memory_order_relaxed);
       const std::uint64_t due = std::max(until, now + 1);
-      if (now >= until && siblings.tally.compare_exchange_strong(tally, tally - missing(tally))) {
+      // Who has not answered counts as skipped, though it may still be told.
+      const std::uint64_t closed = tally + missing(tally) * (kSkipped - kMissing);
+      if (now >= until && siblings.tally.compare_exchange_strong(tally, closed)) {
         close_siblings(shim, {id, tally >> kNumberShift});
       } else {  // not yet, or one has just answered: look again
         next = next == 0 ? due : std::min(next, due);

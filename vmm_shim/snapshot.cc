@@ -16,6 +16,7 @@ constexpr std::uint32_t kRunFlagSmm = 1;        // KVM_RUN_X86_SMM
 constexpr std::uint32_t kRunFlagGuestMode = 4;  // KVM_RUN_X86_GUEST_MODE, Linux 6.11
 constexpr std::uint32_t kEventsSmm = 8;         // KVM_VCPUEVENT_VALID_SMM
 constexpr std::uint32_t kEventsTripleFault = 0x20;  // KVM_VCPUEVENT_VALID_TRIPLE_FAULT
+constexpr std::uint64_t kCmciEnable = std::uint64_t{1} << 30;  // MCi_CTL2
 constexpr std::uint64_t kAllOnes = ~std::uint64_t{0};
 
 struct Draft {
@@ -24,6 +25,7 @@ struct Draft {
   std::uint32_t bank_val = 0;
   std::uint32_t bank_uc = 0;
   std::uint32_t bank_ctl_off = 0;
+  std::uint32_t bank_cmci_on = 0;
   std::uint8_t queued = wire::kNoException;
   std::uint8_t mp_state = 0;
   std::uint64_t mcg_status = 0;
@@ -41,10 +43,14 @@ void read_mp_state(int fd, Draft& draft) {
   draft.has(wire::SnapshotField::mp_state);
 }
 
+std::uint32_t bank_count(std::uint64_t mcg_cap) {
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(mcg_cap & decision::kMcgCapBanks, decision::kMaxBanks));
+}
+
 // One call for MCG_STATUS, MCG_CTL and every bank's CTL and STATUS.
 void read_banks(int fd, std::uint64_t mcg_cap, Draft& draft) {
-  const auto banks = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(mcg_cap & decision::kMcgCapBanks, decision::kMaxBanks));
+  const std::uint32_t banks = bank_count(mcg_cap);
   const bool has_ctl = (mcg_cap & decision::kMcgCapCtlP) != 0;
   MsrList<2 + 2 * decision::kMaxBanks> list;
   list.add(kMsrMcgStatus);
@@ -79,6 +85,18 @@ void read_lmce(int fd, std::uint64_t mcg_cap, Draft& draft) {
     draft.set(wire::SnapshotFlag::lmce_on, (list[0] & 1) != 0);
   }
   draft.has(wire::SnapshotField::lmce);
+}
+
+// Likewise: the CTL2 registers are there with MCG_CMCI_P only.
+void read_cmci(int fd, std::uint64_t mcg_cap, Draft& draft) {
+  if ((mcg_cap & decision::kMcgCapCmciP) == 0) return;
+  const std::uint32_t banks = bank_count(mcg_cap);
+  MsrList<decision::kMaxBanks> list;
+  for (std::uint32_t bank = 0; bank < banks; ++bank) list.add(kMsrBank0Ctl2 + bank);
+  if (!list.read(fd)) return;
+  for (std::uint32_t bank = 0; bank < banks; ++bank) {
+    if ((list[bank] & kCmciEnable) != 0) draft.bank_cmci_on |= 1U << bank;
+  }
 }
 
 void read_cr4(int fd, Draft& draft) {
@@ -135,9 +153,14 @@ wire::Delivered judge(const decision::MachineCheck& record, const wire::Snapshot
       (status & ~decision::kStatusOver) == record.status && address == record.address;
   if (!uc) return written ? wire::Delivered::delivered : wire::Delivered::dropped;
   // A kernel that does not show a pending triple fault: its own rule says when.
-  const bool refused = (before.mcg_status() & decision::kMcgStatusMcip) != 0 ||
-                       !had(before, wire::SnapshotFlag::cr4_mce);
+  const bool refused =
+      record.mcg_status != 0 && ((before.mcg_status() & decision::kMcgStatusMcip) != 0 ||
+                                 !had(before, wire::SnapshotFlag::cr4_mce));
   if (refused && !off) return wire::Delivered::triple_fault;
+  // UCNA: MCG_STATUS cleared, no exception.
+  if (record.mcg_status == 0) {
+    return written && after.mcg_status == 0 ? wire::Delivered::delivered : wire::Delivered::dropped;
+  }
   const bool queued = after.queued == kMachineCheckVector && after.mcg_status == record.mcg_status;
   return written && queued ? wire::Delivered::delivered : wire::Delivered::dropped;
 }
@@ -150,6 +173,7 @@ wire::SnapshotLine take_snapshot(const memfail_lane& lane) {
   read_mp_state(lane.vcpu_fd, draft);  // first: it executes a pending INIT
   read_banks(lane.vcpu_fd, shim.profile.mcg_cap_kvm, draft);
   read_lmce(lane.vcpu_fd, shim.profile.mcg_cap_kvm, draft);
+  read_cmci(lane.vcpu_fd, shim.profile.mcg_cap_kvm, draft);
   read_cr4(lane.vcpu_fd, draft);
   read_events(lane.vcpu_fd, draft);
   read_run_flags(lane, draft);
@@ -166,6 +190,7 @@ wire::SnapshotLine take_snapshot(const memfail_lane& lane) {
           draft.mcg_status,
           shim.regions.generation.load(std::memory_order_acquire),
           shim.guest_epoch.load(std::memory_order_acquire),
+          draft.bank_cmci_on,
           0,
           0};
 }

@@ -11,7 +11,6 @@
 //  - `session` belongs to the dispatching thread; what others read is atomic.
 #pragma once
 
-#include <pthread.h>
 #include <signal.h>
 
 #include <array>
@@ -26,36 +25,20 @@
 #include "shm/unique_fd.h"
 #include "sidecar/decision/decide.h"
 #include "sidecar/decision/region_map.h"
+#include "vmm_shim/mutex.h"
+#include "vmm_shim/operator_task.h"
+#include "vmm_shim/poison_blob.h"
+#include "vmm_shim/poison_list.h"
 
 namespace memfail::shim {
 
 inline constexpr std::size_t kNameSize = 64;
 inline constexpr std::uint32_t kDefaultRegions = 512;
+inline constexpr std::uint32_t kDefaultPoisoned = 1024;
+inline constexpr std::uint32_t kMaxPoisoned = 65536;
 inline constexpr std::uint32_t kDefaultDeadlineMs = 100;
 inline constexpr std::uint32_t kMaxDeadlineMs = 500;
 inline constexpr std::uint64_t kNsPerMs = 1'000'000;
-
-// pthread_mutex_t with a scope: libc only.
-class Mutex {
- public:
-  void lock() { pthread_mutex_lock(&mutex_); }
-  void unlock() { pthread_mutex_unlock(&mutex_); }
-  bool try_lock() { return pthread_mutex_trylock(&mutex_) == 0; }
-
- private:
-  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
-};
-
-class Locked {
- public:
-  explicit Locked(Mutex& mutex) : mutex_(mutex) { mutex_.lock(); }
-  ~Locked() { mutex_.unlock(); }
-  Locked(const Locked&) = delete;
-  Locked& operator=(const Locked&) = delete;
-
- private:
-  Mutex& mutex_;
-};
 
 struct StoredRegion {
   decision::Region region;
@@ -104,8 +87,10 @@ struct CellState {
 };
 
 struct SlotTask {  // argument of a posted function: handle this slot's report
-  memfail_lane* lane = nullptr;  // of the vCPU that handles it
+  std::atomic<std::uint32_t> posted{0};  // 1: it is the posted function's
+  memfail_lane* lane = nullptr;          // of the vCPU that handles it
   shm::Claim claim;
+  std::uint64_t until_ns = 0;  // dispatch's own: when it is recorded without a vCPU; 0: never
 };
 
 struct SiblingTask {  // argument of a posted function: apply the sibling rule
@@ -132,6 +117,7 @@ struct memfail_lane {
   int vcpu_fd = -1;
   kvm_run* run = nullptr;
   std::atomic<std::uint32_t> present{0};
+  std::uint32_t said_offline = 0;  // dispatch's own: what the sidecar was told last
   std::atomic<std::uint32_t> in_run{0};
   std::atomic<std::uint32_t> pending{0};  // memfail_handle() has work
   std::atomic<std::uint32_t> flags{0};    // MEMFAIL_DO_* that another path decided
@@ -159,12 +145,15 @@ struct Session {
   std::uint64_t resume_low = 0;
   std::uint64_t resume_high = 0;
   bool have_resume_key = false;
+  std::uint64_t features = 0;  // that were agreed on
   enum class Step : std::uint8_t { kDown, kHelloSent, kSending, kCommitSent, kReady } step{};
   std::uint64_t next_message = 1;
   std::uint64_t commit_message = 0;
   std::uint64_t retry_at_ns = 0;
+  std::uint64_t ready_since_ns = 0;  // 0: not ready
   std::uint64_t answer_due_ns = 0;  // 0: no answer is waited for
   std::uint32_t backoff_ms = 0;
+  std::uint32_t set_aside = 0;  // descriptors that are not closed
   std::uint32_t sent_generation = 0;
   std::uint32_t sending_generation = 0;
   RegionList sent;       // what the sidecar has
@@ -173,10 +162,12 @@ struct Session {
   std::uint32_t sending_cursor = 0;
   bool removing = false;  // the first of two passes: only what goes is sent
   std::uint32_t epoch_sent = 0;
+  std::uint32_t pages_cursor = 0;  // in the list of broken pages
   std::byte* buffer = nullptr;  // one message, either way
   std::array<char, 256> last_error{};
   std::uint32_t up = 0;  // 1: a sidecar scans our cells; by session_is_up() only
-  std::atomic<std::uint32_t> drop{0};  // 1: a vCPU saw it lie; dispatch ends it
+  std::atomic<std::uint32_t> area_serial{0};  // counts the reply areas there were
+  std::atomic<std::uint32_t> drop{0};  // the area that a vCPU saw lie: dispatch ends it
   std::atomic<std::uint32_t> state{MEMFAIL_DETACHED};
 };
 
@@ -189,6 +180,7 @@ struct memfail_shim {
   memfail::shm::Geometry geometry;
   std::uint64_t* not_forked = nullptr;  // MADV_WIPEONFORK: 0 in a forked child
   std::uint32_t pid = 0;
+  std::uint64_t start_time = 0;  // of this process, clock ticks since boot; 0: not known
   memfail_config config{};
   std::array<char, 128> vm_name{};
   std::array<char, 108> socket_path{};
@@ -206,16 +198,32 @@ struct memfail_shim {
   std::array<memfail::shim::SlotTask, memfail::shm::kSlots> slot_tasks;
 
   memfail::shim::Regions regions;
+  memfail::shim::PoisonList poison;
+  memfail::shim::PoisonRecord* records = nullptr;  // migration's: as many as `poison` has room
+  std::atomic<std::uint32_t> say_pages{0};         // the list came from elsewhere: say all
   memfail::shim::Session session;
+  memfail::shim::OperatorTask operator_task;
+  memfail::shim::DrillSignal drill;
+
+  // What the sidecar decides by, as its welcome said, and the fallback after it.
+  memfail::shim::Mutex rules_mutex;
+  memfail::decision::Rules rules;
+  std::atomic<memfail::wire::Verdict> outside_rule{memfail::wire::Verdict::abort};  // of rules
+  std::array<std::atomic<std::uint64_t>, 8> met_outside{};  // host addresses; 0: none
 
   std::atomic<std::uint32_t> running{1};
   std::atomic<std::uint32_t> guest_epoch{0};
+  std::atomic<std::uint32_t> tell_wanted{0};  // dispatch has remembered pages told
   std::atomic<std::uint32_t> open_siblings{0};  // incidents whose siblings are out
   std::atomic<std::uint64_t> reports{0};
   std::atomic<std::uint64_t> fallbacks{0};
   std::atomic<std::uint64_t> attaches{0};
   std::atomic<std::uint64_t> slices{0};
 
+  [[nodiscard]] memfail::decision::Rules rules_now() {
+    const memfail::shim::Locked lock(rules_mutex);
+    return rules;
+  }
   [[nodiscard]] bool session_is_up() {
     return std::atomic_ref<std::uint32_t>(session.up).load(std::memory_order_acquire) != 0;
   }

@@ -15,6 +15,8 @@
 #include "vmm_shim/handle.h"
 #include "vmm_shim/kvm.h"
 #include "vmm_shim/regions.h"
+#include "vmm_shim/remembered.h"
+#include "vmm_shim/wake.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -116,6 +118,12 @@ int memfail_vcpu_add(memfail_shim* shim, const memfail_vcpu* given, memfail_lane
   return 0;
 }
 
+void memfail_vcpu_online(memfail_lane* lane, int online) {
+  if (lane->vcpu < 0) return;
+  lane->present.store(online != 0 ? 1 : 0, std::memory_order_release);
+  memfail::shim::wake_dispatch(*lane->shim);
+}
+
 memfail_lane* memfail_process_lane(memfail_shim* shim) { return &shim->process_lane; }
 
 int memfail_thread_enter(memfail_lane* lane, memfail_error* error) {
@@ -162,6 +170,7 @@ int memfail_handle(memfail_lane* lane) {
       break;
     }
   }
+  if (flags == MEMFAIL_RESUME) flags |= memfail::shim::tell_remembered(*lane);
   return flags | static_cast<int>(lane->flags.exchange(0, std::memory_order_acq_rel));
 }
 
@@ -191,4 +200,7 @@ int memfail_handed_back(memfail_lane* lane, siginfo_t* info) {
 
 void memfail_vm_running(memfail_shim* shim, int running) {
   shim->running.store(running != 0 ? 1 : 0, std::memory_order_release);
+  if (running == 0 || !shim->poison.has_to_tell()) return;
+  shim->tell_wanted.store(1, std::memory_order_release);
+  memfail::shim::wake_dispatch(*shim);
 }

@@ -15,13 +15,14 @@ decision::Decision decision_of(const wire::ReplyLine& reply) {
   decision.siblings = reply.sibling_rule();
   decision.record = {reply.status(), reply.address(), reply.misc(), reply.mcg_status(),
                      reply.bank()};
+  decision.otherwise = reply.otherwise();
   decision.gpa = reply.gpa();
   return decision;
 }
 
 bool is_known(const wire::ReplyLine& reply) {
   return reply.verdict() >= wire::Verdict::inject && reply.verdict() <= wire::Verdict::abort &&
-         reply.reason() <= wire::Reason::policy &&
+         reply.reason() <= wire::Reason::MAX && reply.otherwise() <= wire::Verdict::abort &&
          reply.sibling_rule() <= wire::SiblingRule::broadcast_ready;
 }
 
@@ -42,6 +43,9 @@ bool is_plausible(memfail_shim& shim, const Case& incident, const decision::Deci
   if (record.bank >= (shim.profile.mcg_cap_kvm & decision::kMcgCapBanks)) return false;
   if (record.bank >= decision::kMaxBanks || decision.gpa != record.address) return false;
   if (!decision::is_template(record)) return false;
+  // UCNA clears MCG_STATUS: the guest's handler would lose what it is handling.
+  const bool clears = record.mcg_status == 0;
+  if (clears && (incident.snapshot.mcg_status() & decision::kMcgStatusMcip) != 0) return false;
   return is_page(shim, incident, record.address);
 }
 
@@ -52,6 +56,8 @@ Choice fall_back(memfail_shim& shim, const Case& incident) {
   Choice choice;
   switch (shim.config.fallback) {
     case MEMFAIL_FALLBACK_VMM:
+      // The VMM would take the page for broken, and replace it.
+      if (incident.report.drill() != 0) break;
       choice.by = wire::DecidedBy::vmm;
       choice.decision.gpa = incident.where.gpa;
       return choice;
@@ -75,8 +81,9 @@ decision::Decision decide_here(memfail_shim& shim, const Case& incident) {
   input.kind = incident.report.kind();
   input.thread = incident.report.thread();
   input.snapshot = incident.snapshot;
+  input.history = incident.history;
   input.vm_running = shim.running.load(std::memory_order_acquire) != 0;
-  return decision::decide(decision::Policy::kQemu, input);
+  return decision::decide(shim.rules_now(), input);
 }
 
 Choice choose(memfail_shim& shim, const Case& incident, std::uint64_t until_ns) {
@@ -91,7 +98,7 @@ Choice choose(memfail_shim& shim, const Case& incident, std::uint64_t until_ns) 
   if (is_known(answer.reply) && is_plausible(shim, incident, decision)) {
     return {decision, wire::DecidedBy::sidecar};
   }
-  drop_session(shim);
+  drop_session(shim, answer.area_serial);
   return fall_back(shim, incident);
 }
 

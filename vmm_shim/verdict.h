@@ -14,6 +14,8 @@ struct Case {
   wire::ReportLine report;
   decision::Severity severity = decision::Severity::kNone;
   decision::Classification where;
+  std::uint32_t generation = 0;  // of the regions that `where` was found in
+  decision::History history;
   wire::SnapshotLine snapshot;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sidecar/ctl/line_socket.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -51,19 +52,37 @@ bool LineSocket::send(const std::string& line) {
          static_cast<ssize_t>(line.size());
 }
 
+std::optional<std::string> LineSocket::take_line() {
+  const std::size_t newline = buffer_.find('\n');
+  if (newline == std::string::npos) return std::nullopt;
+  std::string line = buffer_.substr(0, newline);
+  buffer_.erase(0, newline + 1);
+  return line;
+}
+
+bool LineSocket::receive_some() {
+  std::array<char, 65536> bytes{};
+  const ssize_t got = ::recv(fd_.get(), bytes.data(), bytes.size(), 0);
+  if (got > 0) buffer_.append(bytes.data(), static_cast<std::size_t>(got));
+  return got > 0 || (got < 0 && errno == EINTR);
+}
+
 std::optional<std::string> LineSocket::receive() {
   for (;;) {
-    const std::size_t newline = buffer_.find('\n');
-    if (newline != std::string::npos) {
-      std::string line = buffer_.substr(0, newline);
-      buffer_.erase(0, newline + 1);
-      return line;
-    }
-    std::array<char, 65536> bytes{};
-    const ssize_t got = ::recv(fd_.get(), bytes.data(), bytes.size(), 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return std::nullopt;
-    buffer_.append(bytes.data(), static_cast<std::size_t>(got));
+    if (auto line = take_line()) return line;
+    if (!receive_some()) return std::nullopt;
+  }
+}
+
+std::optional<std::string> LineSocket::receive_until(std::chrono::steady_clock::time_point limit) {
+  using Milliseconds = std::chrono::milliseconds;
+  for (;;) {
+    if (auto line = take_line()) return line;
+    const auto left = std::chrono::ceil<Milliseconds>(limit - std::chrono::steady_clock::now());
+    if (left <= Milliseconds(0)) return std::nullopt;
+    pollfd one{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+    const int ready = ::poll(&one, 1, static_cast<int>(left.count()));
+    if (ready > 0 && !receive_some()) return std::nullopt;
   }
 }
 

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <ctime>
+
+#include "sidecar/ctl/json_text.h"
 
 namespace memfail::ctl {
 namespace {
@@ -12,24 +13,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kBold = "\x1b[1m";
-constexpr const char* kRed = "\x1b[31m";
 constexpr const char* kPlain = "\x1b[0m";
-
-// Names come from VMs: control characters would reach the terminal.
-std::string shown(const std::string& text) {
-  std::string out = text;
-  std::replace_if(
-      out.begin(), out.end(),
-      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-  return out;
-}
-
-std::string at(const json& object, const char* pointer) {
-  const json::json_pointer path(pointer);
-  if (!object.contains(path) || object.at(path).is_null()) return "-";
-  const json& value = object.at(path);
-  return shown(value.is_string() ? value.get<std::string>() : value.dump());
-}
 
 std::string uptime(const json& session) {
   const auto found = session.find("uptime-seconds");
@@ -52,15 +36,25 @@ std::string joined(const json& list) {
   return out.empty() ? "none" : out;
 }
 
-std::string local_time(const json& event) {
-  const json::json_pointer path("/timestamp/seconds");
-  if (!event.contains(path) || !event.at(path).is_number_integer()) return "-";
-  const auto seconds = event.at(path).get<std::time_t>();
-  std::tm parts{};
-  ::localtime_r(&seconds, &parts);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%F %T", &parts);
-  return text.data();
+// What an operator must know of the records, in a line.
+std::string journal_line(const json& journal) {
+  if (!journal.is_object()) return "-";
+  const bool on_disk = journal.value("directory", json()).is_string();
+  const bool front = journal.value("front", json()).is_string();
+  std::string out = on_disk ? text_at(journal, "/directory") : "none";
+  out += front ? ", front " + text_at(journal, "/front") + " (" + text_at(journal, "/front-used") +
+                     " of " + text_at(journal, "/front-capacity") + " bytes)"
+               : ", no front: a death of memfaild loses what is recorded";
+  if (front && !on_disk) out += ": survives memfaild, not the host";
+  if (journal.value("degraded", false)) {
+    const json error = journal.value("error", json());
+    out += "\nDEGRADED: " +
+           (error.is_string() ? shown(error.get<std::string>())
+                              : std::string("the disk does not answer")) +
+           "; " + text_at(journal, "/at-risk") + " event(s) at risk, " +
+           text_at(journal, "/counted-only") + " incident(s) only counted";
+  }
+  return out;
 }
 
 }  // namespace
@@ -69,7 +63,8 @@ std::string table(const std::vector<std::vector<std::string>>& rows, bool colour
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (std::size_t i = 0; i < row.size(); ++i)
+      widths[i] = std::max(widths[i], columns_of(row[i]));
   }
   std::string out;
   for (const auto& row : rows) {
@@ -77,7 +72,7 @@ std::string table(const std::vector<std::vector<std::string>>& rows, bool colour
     if (header) out += kBold;
     for (std::size_t i = 0; i < row.size(); ++i) {
       out += row[i];
-      if (i + 1 < row.size()) out.append(widths[i] - row[i].size() + 2, ' ');
+      if (i + 1 < row.size()) out.append(widths[i] - columns_of(row[i]) + 2, ' ');
     }
     out += header ? std::string(kPlain) + "\n" : "\n";
   }
@@ -85,35 +80,33 @@ std::string table(const std::vector<std::vector<std::string>>& rows, bool colour
 }
 
 std::string status_view(const json& status, bool colour) {
-  std::string out = "memfaild " + at(status, "/version") + ", policy " + at(status, "/policy") +
-                    "\nsandbox: " + joined(status.value("sandbox", json::array())) +
-                    "\nevents:  journal " + at(status, "/events/journal") + ", first " +
-                    at(status, "/events/first-seq") + ", next " + at(status, "/events/next-seq") +
-                    "\n\n";
+  std::string out =
+      "memfaild " + text_at(status, "/version") + ", policy " + text_at(status, "/policy") +
+      "\nsandbox: " + joined(status.value("sandbox", json::array())) + "\nevents:  journal " +
+      text_at(status, "/events/journal") + ", first " + text_at(status, "/events/first-seq") +
+      ", next " + text_at(status, "/events/next-seq") +
+      "\njournal: " + journal_line(status.value("journal", json())) + "\n\n";
   const json sessions = status.value("sessions", json::array());
   if (sessions.empty()) return out + "no VM is attached\n";
   std::vector<std::vector<std::string>> rows{
       {"UUID", "NAME", "STATE", "VCPUS", "REGIONS", "INCIDENTS", "OPEN", "LOST", "UPTIME"}};
   for (const json& one : sessions) {
-    rows.push_back({at(one, "/uuid"), at(one, "/name"), at(one, "/state"), at(one, "/vcpus"),
-                    at(one, "/regions"), at(one, "/incidents"), at(one, "/open"), at(one, "/lost"),
-                    uptime(one)});
+    rows.push_back({text_at(one, "/uuid"), text_at(one, "/name"), text_at(one, "/state"),
+                    text_at(one, "/vcpus"), text_at(one, "/regions"), text_at(one, "/incidents"),
+                    text_at(one, "/open"), text_at(one, "/lost"), uptime(one)});
   }
   return out + table(rows, colour);
 }
 
-std::string event_view(const json& event, bool colour) {
-  const std::string action = at(event, "/data/action");
-  const bool bad = action == "fatal" || action == "reset";
-  std::array<char, 256> line{};
-  std::snprintf(line.data(), line.size(), "%6s  %s  %-16s %-10s %-6s vCPU %-3s gpa %-14s ",
-                at(event, "/data/memfail/seq").c_str(), local_time(event).c_str(),
-                at(event, "/data/memfail/vm/name").c_str(), at(event, "/data/recipient").c_str(),
-                action.c_str(), at(event, "/data/memfail/vcpu").c_str(),
-                at(event, "/data/memfail/gpa").c_str());
-  return std::string(colour && bad ? kRed : "") + line.data() +
-         at(event, "/data/memfail/delivered") + ": " + at(event, "/data/memfail/reason-text") +
-         (colour && bad ? kPlain : "") + "\n";
+std::string pages_view(const json& pages, bool colour) {
+  std::vector<std::vector<std::string>> rows{
+      {"VM", "GUEST ADDRESS", "SIZE", "TOLD", "REPORTS", "REPAIRED", "DRILL"}};
+  for (const json& one : pages.value("pages", json::array())) {
+    rows.push_back({text_at(one, "/vm"), text_at(one, "/gpa"), text_at(one, "/size"),
+                    text_at(one, "/told-pages"), text_at(one, "/reports"),
+                    text_at(one, "/repaired"), text_at(one, "/drill")});
+  }
+  return rows.size() == 1 ? "no page is known to be broken\n" : table(rows, colour);
 }
 
 }  // namespace memfail::ctl

@@ -12,10 +12,8 @@ namespace memfail::ctl {
 // Aligned columns; `colour` marks the header.
 std::string table(const std::vector<std::vector<std::string>>& rows, bool colour);
 
+// Missing members are shown as '-': newer versions may differ.
 std::string status_view(const nlohmann::json& status, bool colour);
-
-// One event on one line. Missing members are shown as '-': newer versions may
-// differ.
-std::string event_view(const nlohmann::json& event, bool colour);
+std::string pages_view(const nlohmann::json& pages, bool colour);
 
 }  // namespace memfail::ctl

@@ -92,7 +92,10 @@ Classification classify(const RegionMap& map, const ReportedAddress& report, Loo
     case wire::ReportKind::memory_fault_exit:
     case wire::ReportKind::mmio_exit:
       return classify_gpa(map, report.gpa);
+    case wire::ReportKind::injection:  // its address is the operator's: nothing is lost there
+      return no_address();
     case wire::ReportKind::sigbus:
+    case wire::ReportKind::remembered:
     case wire::ReportKind::none:
       break;
   }

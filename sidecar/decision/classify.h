@@ -4,6 +4,7 @@
 #pragma once
 
 #include "sidecar/decision/region_map.h"
+#include "sidecar/decision/rules.h"
 #include "sidecar/decision/types.h"
 
 namespace memfail::decision {
@@ -19,6 +20,11 @@ struct ReportedAddress {
 
 // SI_KERNEL and a null si_addr have no address.
 ReportedAddress reported_address(const wire::ReportLine& report);
+
+// How a policy finds the region of an address that has several.
+constexpr LookupRule lookup_rule(Policy policy) {
+  return policy == Policy::kQemu ? LookupRule::kSlotOrder : LookupRule::kPreferWritable;
+}
 
 // Signals are looked up by host address; the exits by guest address, in address
 // space 0 and then 1 (SMM): the exit does not say which.

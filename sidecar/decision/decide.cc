@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sidecar/decision/decide.h"
 
+#include <array>
+
 #include "sidecar/decision/qemu_policy.h"
+#include "sidecar/decision/recommended_policy.h"
 
 namespace memfail::decision {
 namespace {
@@ -40,51 +43,64 @@ bool can_be_remembered(const Input& input) {
          input.where.address == AddressClass::kGuestRam;
 }
 
-struct Rule {
-  bool (*holds)(const Input&);
-  Verdict verdict;
-  Reason reason;
-};
-
 // The first row that holds decides; where none holds, the policy does.
-constexpr Rule kRules[] = {
-    {is_emulated_access, Verdict::reset, Reason::emulated_access},
-    {is_no_error, Verdict::none, Reason::none},
-    {has_no_address, Verdict::abort, Reason::no_address},
-    {is_outside_on_vmm_memory, Verdict::abort, Reason::vmm_memory},
-    {is_outside, Verdict::abort, Reason::outside_guest},
-    {can_be_remembered, Verdict::ignore, Reason::vm_not_running},
-};
+constexpr auto kRows = std::to_array<CommonRow>({
+    {"an emulated instruction met the page", is_emulated_access, Verdict::reset,
+     Reason::emulated_access},
+    {"no hardware error", is_no_error, Verdict::none, Reason::none},
+    {"action required outside KVM_RUN, and no address", has_no_address, Verdict::abort,
+     Reason::no_address},
+    {"action required outside KVM_RUN, on the VMM's memory", is_outside_on_vmm_memory,
+     Verdict::abort, Reason::vmm_memory},
+    {"action required outside KVM_RUN, on guest RAM", is_outside, Verdict::abort,
+     Reason::outside_guest},
+    {"action optional while the VM does not run", can_be_remembered, Verdict::ignore,
+     Reason::vm_not_running},
+});
 
-const Rule* first_rule(const Input& input) {
-  for (const Rule& rule : kRules) {
-    if (rule.holds(input)) {
-      return &rule;
-    }
-  }
-  return nullptr;
-}
-
-Decision decide_by_policy(Policy policy, const Input& input) {
-  switch (policy) {
+Decision decide_by_policy(const Rules& rules, const Input& input) {
+  switch (rules.policy) {
     case Policy::kQemu:
       return decide_qemu(input);
+    case Policy::kRecommended:
+      return decide_recommended(rules, input);
   }
   return {};
 }
 
+// What an operator may choose, and what QEMU does not tell: whose page it was.
+void adjust(Decision& decision, const Rules& rules, const Input& input) {
+  if (decision.reason == Reason::emulated_access) decision.verdict = rules.untold;
+  const bool guests_page = input.where.address == AddressClass::kGuestRam;
+  if (decision.reason == Reason::outside_guest && guests_page) {
+    decision.verdict = rules.outside;
+    decision.reason = Reason::guest_memory_by_vmm;
+  }
+}
+
+Decision decide_by_rule(const CommonRow& row, const Rules& rules, const Input& input) {
+  Decision decision;
+  decision.verdict = row.verdict;
+  decision.reason = row.reason;
+  decision.gpa = input.where.gpa;
+  if (rules.policy == Policy::kRecommended) adjust(decision, rules, input);
+  return decision;
+}
+
 }  // namespace
 
-Decision decide(Policy policy, const Input& input) {
-  const Rule* rule = first_rule(input);
-  if (rule == nullptr) {
-    return decide_by_policy(policy, input);
+std::span<const CommonRow> common_rows() { return kRows; }
+
+std::optional<std::size_t> common_row(const Input& input) {
+  for (std::size_t i = 0; i < kRows.size(); ++i) {
+    if (kRows[i].holds(input)) return i;
   }
-  Decision decision;
-  decision.verdict = rule->verdict;
-  decision.reason = rule->reason;
-  decision.gpa = input.where.gpa;
-  return decision;
+  return std::nullopt;
+}
+
+Decision decide(const Rules& rules, const Input& input) {
+  const auto row = common_row(input);
+  return row ? decide_by_rule(kRows[*row], rules, input) : decide_by_policy(rules, input);
 }
 
 bool needs_snapshot(ReportKind kind, wire::ThreadKind thread, Severity severity, bool vm_running) {

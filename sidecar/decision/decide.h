@@ -6,16 +6,29 @@
 // under every policy; then the policy.
 #pragma once
 
+#include <optional>
+#include <span>
+#include <string_view>
+
 #include "sidecar/decision/input.h"
+#include "sidecar/decision/rules.h"
 
 namespace memfail::decision {
 
-enum class Policy : std::uint8_t {
-  kQemu,  // as QEMU 9.1
-};
-
 // Verdict `none`: not a hardware error, there is nothing to decide.
-Decision decide(Policy policy, const Input& input);
+Decision decide(const Rules& rules, const Input& input);
+
+// The rules that hold under every policy, in order.
+struct CommonRow {
+  std::string_view when;
+  bool (*holds)(const Input&);
+  wire::Verdict verdict;
+  wire::Reason reason;
+};
+std::span<const CommonRow> common_rows();
+
+// The one that decides, as an index into common_rows(); none: the policy does.
+std::optional<std::size_t> common_row(const Input& input);
 
 // What one other vCPU of the guest gets after an injection, from its own
 // snapshot: inject (record set), reset, or ignore with the reason it is skipped.

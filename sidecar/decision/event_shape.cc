@@ -41,12 +41,23 @@ constexpr Row kRows[] = {
     {Verdict::ignore, Reason::mcg_ctl_off, kAnyDelivered, kGuest, Action::ignore, false},
     {Verdict::ignore, Reason::bank_ctl_off, kAnyDelivered, kGuest, Action::ignore, false},
     {Verdict::ignore, Reason::vm_not_running, kAnyDelivered, kGuest, Action::ignore, false},
+    {Verdict::ignore, Reason::mce_not_enabled, kAnyDelivered, kGuest, Action::ignore, false},
+    {Verdict::ignore, Reason::mce_pending, kAnyDelivered, kGuest, Action::ignore, true},
+    {Verdict::ignore, Reason::no_recovery, kAnyDelivered, kGuest, Action::ignore, false},
+    {Verdict::ignore, Reason::untouched, kAnyDelivered, kGuest, Action::ignore, false},
+    {Verdict::ignore, Reason::in_smm, kAnyDelivered, kGuest, Action::ignore, false},
+    {Verdict::ignore, Reason::no_free_bank, kAnyDelivered, kGuest, Action::ignore, false},
+    {Verdict::ignore, Reason::triple_fault_pending, kAnyDelivered, kGuest, Action::ignore, false},
+    {Verdict::ignore, Reason::dropped_by_kvm, kAnyDelivered, kGuest, Action::ignore, false},
+    {Verdict::ignore, Reason::already_told, kAnyDelivered, kGuest, Action::ignore, false},
+    {Verdict::ignore, Reason::policy, kAnyDelivered, kGuest, Action::ignore, false},
     {Verdict::ignore, kAnyReason, kAnyDelivered, kVmm, Action::ignore, false},
 
     {Verdict::reset, Reason::previous_mce_in_progress, kAnyDelivered, kGuest, Action::reset, true},
     {Verdict::reset, kAnyReason, kAnyDelivered, kGuest, Action::reset, false},
 
     {Verdict::abort, kAnyReason, kAnyDelivered, kVmm, Action::fatal, false},
+    {Verdict::retry, Reason::mce_pending, kAnyDelivered, kGuest, Action::ignore, true},
     {Verdict::retry, kAnyReason, kAnyDelivered, kGuest, Action::ignore, false},
     {Verdict::pause, kAnyReason, kAnyDelivered, kVmm, Action::ignore, false},
 
@@ -66,14 +77,15 @@ bool fits(const Row& row, Verdict verdict, Reason reason, Delivered delivered) {
 
 }  // namespace
 
-EventShape event_shape(Verdict verdict, Reason reason, Delivered delivered, Severity severity) {
+EventShape event_shape(Verdict verdict, Reason reason, Delivered delivered, Severity severity,
+                       bool mcip) {
   EventShape shape;
   shape.action_required = severity == Severity::kActionRequired;
   for (const Row& row : kRows) {
     if (fits(row, as_injection(verdict), reason, delivered)) {
       shape.recipient = row.recipient;
       shape.action = row.action;
-      shape.recursive = row.recursive;
+      shape.recursive = row.recursive || (mcip && row.recipient == kGuest);
       break;
     }
   }

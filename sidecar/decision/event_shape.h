@@ -15,7 +15,9 @@ struct EventShape {
   bool recursive = false;
 };
 
+// `mcip`: MCG_STATUS.MCIP was set when the error was looked at. What the guest has to
+// do with is then recursive, whatever becomes of it.
 EventShape event_shape(wire::Verdict verdict, wire::Reason reason, wire::Delivered delivered,
-                       Severity severity);
+                       Severity severity, bool mcip);
 
 }  // namespace memfail::decision

@@ -88,7 +88,7 @@ MachineCheck page_record(wire::Vendor vendor, Severity severity, bool lmce, std:
   return record;
 }
 
-MachineCheck sibling_record() { return {kSibling, 0, 0, kMcgAo, kSiblingBank}; }
+MachineCheck sibling_record(std::uint8_t bank) { return {kSibling, 0, 0, kMcgAo, bank}; }
 
 MachineCheck ucna_record(std::uint8_t bank, std::uint64_t gpa) {
   return {kUcna, gpa, kMiscPage, 0, bank};

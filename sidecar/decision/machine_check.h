@@ -47,7 +47,7 @@ MachineCheck page_record(wire::Vendor vendor, Severity severity, bool lmce, std:
                          std::uint64_t gpa);
 
 // What QEMU broadcasts to the other vCPUs.
-MachineCheck sibling_record();
+MachineCheck sibling_record(std::uint8_t bank = kSiblingBank);
 
 // An uncorrected error, no action required, told without an exception.
 MachineCheck ucna_record(std::uint8_t bank, std::uint64_t gpa);
@@ -56,7 +56,8 @@ MachineCheck ucna_record(std::uint8_t bank, std::uint64_t gpa);
 // Intel family 6 from model 14 on, and families above 6; never AMD.
 bool broadcasts(const GuestProfile& guest);
 
-// Whether the record is one of the above, for some vendor, bank and page.
+// Whether the record is one of the above, for some vendor, bank and page; a broadcast's
+// for bank 1 alone: only the sibling's own thread has another for it.
 bool is_template(const MachineCheck& record);
 
 }  // namespace memfail::decision

@@ -6,11 +6,27 @@
 // call decide().
 #pragma once
 
+#include <string_view>
+
 #include "sidecar/decision/input.h"
 
 namespace memfail::decision {
 
 Decision decide_qemu(const Input& input);
+
+// One branch of either layer; the first that holds decides.
+struct QemuRow {
+  std::string_view when;  // in words, for docs/decisions.md and `memfailctl explain`
+  wire::Verdict required;
+  wire::Verdict optional;
+  wire::Reason reason;
+};
+
+std::size_t qemu_row_count();
+QemuRow qemu_row_at(std::size_t index);  // below the count
+
+// The index of the row that decides.
+std::size_t qemu_row(const Input& input);
 
 // The record that QEMU makes: always bank 9, even if that bank is VAL (KVM then
 // adds OVER: QEMU's known edge).

@@ -12,6 +12,7 @@
 #include <type_traits>
 
 #include "schema/incident_layout.h"
+#include "sidecar/decision/rules.h"
 
 namespace memfail::decision {
 
@@ -25,8 +26,8 @@ struct EnumNames;
 template <>
 struct EnumNames<wire::ReportKind> {
   static constexpr bool kFlags = false;
-  static constexpr auto kNames =
-      std::to_array<std::string_view>({"none", "sigbus", "memory-fault-exit", "mmio-exit"});
+  static constexpr auto kNames = std::to_array<std::string_view>(
+      {"none", "sigbus", "memory-fault-exit", "mmio-exit", "remembered", "injection"});
 };
 
 template <>
@@ -59,8 +60,8 @@ struct EnumNames<wire::SiblingRule> {
 template <>
 struct EnumNames<wire::DecidedBy> {
   static constexpr bool kFlags = false;
-  static constexpr auto kNames =
-      std::to_array<std::string_view>({"none", "sidecar", "builtin", "vmm", "abort"});
+  static constexpr auto kNames = std::to_array<std::string_view>(
+      {"none", "sidecar", "builtin", "vmm", "abort", "operator-request"});
 };
 
 template <>
@@ -94,7 +95,49 @@ struct EnumNames<wire::Reason> {
       "no-snapshot",
       "half-written",
       "policy",
+      "mce-pending",
+      "no-recovery",
+      "untouched",
+      "in-smm",
+      "no-free-bank",
+      "no-progress",
+      "storm",
+      "guest-memory-by-vmm",
+      "triple-fault-pending",
+      "dropped-by-kvm",
+      "already-told",
+      "repeats",
+      "repaired",
+      "not-repaired",
+      "policy-changed",
+      "backing-store",
+      "host-restarted",
+      "records-lost",
+      "records-at-risk",
+      "operator-request",
+      "drill-over",
   });
+};
+
+template <>
+struct EnumNames<wire::Repair> {
+  static constexpr bool kFlags = false;
+  static constexpr auto kNames =
+      std::to_array<std::string_view>({"none", "repaired", "still-poisoned", "pinned", "persistent",
+                                       "read-only", "private-file", "no-hva", "no-page", "failed"});
+};
+
+template <>
+struct EnumNames<Policy> {
+  static constexpr bool kFlags = false;
+  static constexpr auto kNames = std::to_array<std::string_view>({"qemu", "recommended"});
+};
+
+template <>
+struct EnumNames<OptionalDelivery> {
+  static constexpr bool kFlags = false;
+  static constexpr auto kNames =
+      std::to_array<std::string_view>({"inject", "deferred", "remember"});
 };
 
 template <>

@@ -18,10 +18,13 @@ Severity severity_of_code(int si_code) {
 Severity severity_of(wire::ReportKind kind, int si_code) {
   switch (kind) {
     case wire::ReportKind::sigbus:
+    case wire::ReportKind::injection:  // as its record has it
       return severity_of_code(si_code);
     case wire::ReportKind::memory_fault_exit:
     case wire::ReportKind::mmio_exit:
       return Severity::kActionRequired;
+    case wire::ReportKind::remembered:
+      return Severity::kActionOptional;
     case wire::ReportKind::none:
       break;
   }

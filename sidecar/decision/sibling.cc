@@ -3,6 +3,7 @@
 // decide_sibling(): the other vCPUs of a broadcast. The verdict names the rule;
 // each sibling's own thread applies it to its own snapshot.
 #include "sidecar/decision/decide.h"
+#include "sidecar/decision/free_bank.h"
 #include "sidecar/decision/machine_check.h"
 #include "sidecar/decision/qemu_injection.h"
 #include "sidecar/decision/vcpu_state.h"
@@ -13,6 +14,18 @@ namespace {
 using wire::Reason;
 using wire::Verdict;
 
+Reason reason_of(BankSearch search) {
+  switch (search) {
+    case BankSearch::kAllOff:
+      return Reason::bank_ctl_off;
+    case BankSearch::kNoneFree:
+      return Reason::no_free_bank;
+    case BankSearch::kFound:
+      break;
+  }
+  return Reason::none;
+}
+
 // Why a sibling is left alone: KVM would drop the record, or make a triple fault
 // of it and so reset the whole VM for a bystander's sake.
 Reason why_skipped(const GuestProfile& guest, const wire::SnapshotLine& snapshot) {
@@ -20,6 +33,9 @@ Reason why_skipped(const GuestProfile& guest, const wire::SnapshotLine& snapshot
     return Reason::no_snapshot;
   }
   const VcpuState vcpu = vcpu_state(guest, snapshot, kSiblingBank);
+  if (vcpu.triple_fault) {
+    return Reason::triple_fault_pending;
+  }
   // A vCPU that has not started has CR4 = 0, and in SMM CR4.MCE reads 0.
   if (!vcpu.started || vcpu.in_smm || !vcpu.cr4_mce) {
     return Reason::mce_not_enabled;
@@ -30,7 +46,7 @@ Reason why_skipped(const GuestProfile& guest, const wire::SnapshotLine& snapshot
   if (vcpu.mcg_ctl_off) {
     return Reason::mcg_ctl_off;
   }
-  return vcpu.bank_ctl_off ? Reason::bank_ctl_off : Reason::none;
+  return reason_of(sibling_bank(guest, snapshot).search);
 }
 
 Judgement judge_ready(const GuestProfile& guest, const wire::SnapshotLine& snapshot) {
@@ -68,7 +84,8 @@ Decision decide_sibling(wire::SiblingRule rule, const GuestProfile& guest,
   decision.verdict = judgement.verdict;
   decision.reason = judgement.reason;
   if (judgement.verdict == Verdict::inject) {
-    decision.record = sibling_record();
+    const bool ready = rule == wire::SiblingRule::broadcast_ready;
+    decision.record = sibling_record(ready ? sibling_bank(guest, snapshot).number : kSiblingBank);
   }
   return decision;
 }

@@ -54,6 +54,8 @@ struct Decision {
   wire::Verdict verdict = wire::Verdict::none;
   wire::Reason reason = wire::Reason::none;
   wire::SiblingRule siblings = wire::SiblingRule::none;
+  // What it becomes where KVM does not take the record: nothing, under QEMU's policy.
+  wire::Verdict otherwise = wire::Verdict::ignore;
   MachineCheck record;                   // meaningful with inject
   std::uint64_t gpa = wire::kNoAddress;  // guest page the verdict speaks of
 };

@@ -44,6 +44,7 @@ VcpuState vcpu_state(const GuestProfile& guest, const wire::SnapshotLine& snapsh
   state.started = is_started(snapshot.mp_state());
   state.in_smm = has(snapshot, Flag::in_smm);
   state.mc_queued = snapshot.queued_exception() == kMachineCheckVector;
+  state.triple_fault = has(snapshot, Flag::triple_fault);
   return state;
 }
 
@@ -57,6 +58,10 @@ bool knows_injection(const GuestProfile& guest, const wire::SnapshotLine& snapsh
   }
   const bool mcg_ctl = !has_mcg_ctl(guest) || has(snapshot, Field::mcg_ctl);
   return mcg_ctl && has(snapshot, Field::banks) && has(snapshot, Field::cr4);
+}
+
+bool in_nested_guest(const wire::SnapshotLine& snapshot) {
+  return has(snapshot, Flag::in_guest_mode);
 }
 
 bool knows_readiness(const GuestProfile& guest, const wire::SnapshotLine& snapshot) {

@@ -18,10 +18,14 @@ struct VcpuState {
   bool started = false;     // mp_state is past INIT
   bool in_smm = false;
   bool mc_queued = false;   // a #MC waits for the next entry
+  bool triple_fault = false;  // so does a shutdown
 };
 
 VcpuState vcpu_state(const GuestProfile& guest, const wire::SnapshotLine& snapshot,
                      std::uint8_t bank);
+
+// The vCPU runs a nested guest: CR4 and SMM are that one's.
+bool in_nested_guest(const wire::SnapshotLine& snapshot);
 
 // Whether the snapshot has what the injection rules look at: MCG_STATUS, and for
 // an uncorrected record the bank controls, CR4, and MCG_CTL if there is one.

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "sidecar/decision/reason.h"
 
@@ -75,10 +76,12 @@ void add_record(Json& out, const wire::EventRecord& event) {
   out["siblings"] = {{"told", event.siblings_told()}, {"skipped", event.siblings_skipped()}};
   out["late"] = event.late();
   out["count"] = event.count();
+  if (event.policy_digest() != 0) out["policy-digest"] = hex(event.policy_digest());
+  if (event.repair() != wire::Repair::none) out["repair"] = name(event.repair());
   out["latency-ns"] = event.latency_ns();
 }
 
-Json details(const wire::EventRecord& event) {
+Json details(const wire::EventRecord& event, bool durable) {
   Json out;
   out["seq"] = event.seq();
   out["session"] = event.session() == nullptr ? Json() : Json(hex_id(*event.session()));
@@ -88,7 +91,18 @@ Json details(const wire::EventRecord& event) {
   add_where(out, event);
   add_why(out, event);
   add_record(out, event);
+  out["durable"] = durable;
   return out;
+}
+
+std::string notice(std::string_view journal, const char* what, Json value) {
+  return dump_line(Json{{"memfaild", {{"journal", journal}, {what, std::move(value)}}}});
+}
+
+std::string last_notice(std::string_view journal, const char* what, const char* words,
+                        std::uint64_t resume_from) {
+  return dump_line(
+      Json{{"memfaild", {{"journal", journal}, {what, words}, {"resume-from", resume_from}}}});
 }
 
 }  // namespace
@@ -101,7 +115,7 @@ std::string hex_id(const wire::Id128& id) {
   return text.data();
 }
 
-std::string event_line(const wire::EventRecord& event) {
+std::string event_line(const wire::EventRecord& event, bool durable) {
   Json out;
   out["event"] = "MEMORY_FAILURE";
   out["timestamp"] = timestamp(event.realtime_us());
@@ -109,7 +123,7 @@ std::string event_line(const wire::EventRecord& event) {
   data["recipient"] = wire::EnumNameRecipient(event.recipient());
   data["action"] = wire::EnumNameAction(event.action());
   data["flags"] = {{"action-required", event.action_required()}, {"recursive", event.recursive()}};
-  data["memfail"] = details(event);
+  data["memfail"] = details(event, durable);
   return dump_line(out);
 }
 
@@ -119,19 +133,36 @@ std::string header_line(std::string_view journal, std::uint64_t first_seq, std::
 }
 
 std::string gap_line(std::string_view journal, std::uint64_t from, std::uint64_t to) {
-  return dump_line(
-      Json{{"memfaild", {{"journal", journal}, {"gap", {{"from", from}, {"to", to}}}}}});
+  return notice(journal, "gap", {{"from", from}, {"to", to}});
+}
+
+std::string other_journal_line(std::string_view journal, std::string_view other,
+                               std::uint64_t from) {
+  return notice(journal, "gap", {{"journal", other}, {"from", from}, {"to", nullptr}});
+}
+
+std::string end_line(std::string_view journal, std::uint64_t resume_from) {
+  return last_notice(journal, "end", "these are all there are", resume_from);
 }
 
 std::string cut_off_line(std::string_view journal, std::uint64_t resume_from) {
-  return dump_line(Json{{"memfaild",
-                         {{"journal", journal},
-                          {"cut-off", "this reader was too slow"},
-                          {"resume-from", resume_from}}}});
+  return last_notice(journal, "cut-off", "this reader was too slow", resume_from);
 }
 
-std::string refusal_line(std::string_view why) {
-  return dump_line(Json{{"memfaild", {{"error", why}}}});
+std::string refusal_line(std::string_view why, std::span<const std::string_view> accepted) {
+  Json body{{"error", why}};
+  if (!accepted.empty()) body["accepted"] = accepted;
+  return dump_line(Json{{"memfaild", std::move(body)}});
+}
+
+std::string future_line(std::string_view journal, std::uint64_t since, std::uint64_t next_seq) {
+  const std::string next = std::to_string(next_seq);
+  return dump_line(Json{
+      {"memfaild",
+       {{"journal", journal},
+        {"error", "\"since\": " + std::to_string(since) + " has not happened: the next event is " +
+                      next + "; taken are 0 (all there are) to " + next},
+        {"next-seq", next_seq}}}});
 }
 
 }  // namespace memfail::events

@@ -2,33 +2,23 @@
 #include "sidecar/events/subscriber.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
-#include <optional>
+#include <utility>
 
 #include "sidecar/events/event_json.h"
+#include "sidecar/events/request.h"
 
 namespace memfail::events {
-namespace {
 
-using Json = nlohmann::json;
+using journal::Fetch;
 
-// Null-like where the member is missing or of another type: a reader's mistake
-// is answered, never thrown.
-template <typename T>
-std::optional<T> member(const Json& object, const char* key, bool (Json::*is)() const noexcept) {
-  const auto found = object.find(key);
-  if (found == object.end() || !((*found).*is)()) return std::nullopt;
-  return found->get<T>();
+Subscriber::Subscriber(journal::EventSource& source) : source_(source), next_(source.next_seq()) {
+  buffer_ = header_line(source.id(), source.first_seq(), source.next_seq());
 }
 
-}  // namespace
-
-Subscriber::Subscriber(const journal::RecordStore& store) : store_(store), next_(store.next_seq()) {
-  buffer_ = header_line(store.id(), store.first_seq(), store.next_seq());
-}
+// ---- what it wants -------------------------------------------------------------------
 
 void Subscriber::take_input(std::string_view bytes) {
-  if (requested_ || finished_) return;
+  if (requested_ || finished()) return;
   input_.append(bytes.substr(0, kMaxRequest + 1 - std::min(input_.size(), kMaxRequest)));
   const std::size_t newline = input_.find('\n');
   if (newline != std::string::npos) {
@@ -36,71 +26,143 @@ void Subscriber::take_input(std::string_view bytes) {
     request(std::string_view(input_).substr(0, newline));
     input_ = {};
   } else if (input_.size() > kMaxRequest) {
-    finish(refusal_line("the request line is longer than 1024 bytes"));
+    finish(
+        refusal_line("the request line is longer than " + std::to_string(kMaxRequest) + " bytes"));
   }
 }
 
 void Subscriber::input_ended() {
   if (!requested_ && !input_.empty()) take_input("\n");
+  asks_nothing();
+}
+
+void Subscriber::asks_nothing() {
+  if (asking()) phase_ = Phase::kTelling;
 }
 
 void Subscriber::request(std::string_view line) {
-  const Json json = Json::parse(line, nullptr, false);
-  if (!json.is_object()) {
-    finish(refusal_line("the request is not a JSON object like {\"since\":0,\"follow\":true}"));
+  auto wanted = parse_request(line);
+  if (!wanted) {
+    finish(wanted.error());
     return;
   }
-  const auto journal = member<std::string>(json, "journal", &Json::is_string);
-  const auto since = member<std::uint64_t>(json, "since", &Json::is_number_unsigned);
-  const auto follow = member<bool>(json, "follow", &Json::is_boolean);
-  if ((json.contains("since") && !since) || (json.contains("follow") && !follow)) {
-    finish(refusal_line("\"since\" is a number from 0, \"follow\" is true or false"));
+  if (told_) {
+    finish(
+        refusal_line("the request came when events had already been told: send it at once "
+                     "after connecting"));
     return;
   }
-  if (journal && *journal != store_.id()) {
-    // Its seqs were given by another journal: nothing it knows is good here.
-    buffer_ += gap_line(store_.id(), since.value_or(0), store_.first_seq() - 1);
-    start_at(0);
-  } else if (since) {
-    start_at(*since);
+  phase_ = Phase::kTelling;
+  filter_ = std::move(wanted->filter);
+  if (wanted->journal && *wanted->journal != source_.id()) {
+    start_over(*wanted->journal, wanted->since.value_or(0));
+  } else if (wanted->since) {
+    start_at(*wanted->since);
   }
-  if (!follow.value_or(true)) end_ = store_.next_seq();
+  if (!wanted->follow) end_ = source_.next_recorded();
+}
+
+// A place in another journal's numbers means nothing here: all there is is new to it.
+void Subscriber::start_over(const std::string& other_journal, std::uint64_t since) {
+  buffer_ += other_journal_line(source_.id(), other_journal, since);
+  start_at(1);
 }
 
 void Subscriber::start_at(std::uint64_t since) {
-  const std::uint64_t first = store_.first_seq();
-  if (since != 0 && since < first) buffer_ += gap_line(store_.id(), since, first - 1);
-  next_ = std::clamp(since, first, store_.next_seq());
+  const std::uint64_t first = source_.first_seq();
+  if (since > source_.next_recorded()) {
+    finish(future_line(source_.id(), since, source_.next_recorded()));
+    return;
+  }
+  if (since != 0 && since < first) buffer_ += gap_line(source_.id(), since, first - 1);
+  next_ = std::max(since, first);
 }
+
+// ---- what it gets --------------------------------------------------------------------
 
 void Subscriber::finish(const std::string& last_line) {
   buffer_ += last_line;
-  finished_ = true;
+  phase_ = Phase::kFinished;
+  more_ = false;
 }
 
 std::string_view Subscriber::output() {
-  if (!finished_) fill();
+  if (phase_ == Phase::kTelling) fill();
   return std::string_view(buffer_).substr(sent_);
 }
 
+void Subscriber::history_arrived() {
+  if (phase_ == Phase::kWaiting) phase_ = Phase::kTelling;
+}
+
+// Also where the buffer is full: who does not read at all is finished then, too.
 bool Subscriber::overrun() {
-  if (next_ >= store_.first_seq()) return false;
-  finish(cut_off_line(store_.id(), next_));
-  return true;
+  const std::uint64_t first = source_.first_seq();
+  if (next_ >= first) return false;
+  if (!waited_) {
+    finish(cut_off_line(source_.id(), next_));
+    return true;
+  }
+  buffer_ += gap_line(source_.id(), next_, first - 1);
+  next_ = first;
+  return false;
 }
 
 void Subscriber::fill() {
-  while (buffer_.size() - sent_ < kMaxBuffered) {
-    if (overrun()) return;
+  more_ = false;
+  std::size_t share = kShare;
+  while (!overrun()) {
     if (next_ >= end_) {
-      finished_ = true;
+      finish(end_line(source_.id(), next_));
       return;
     }
-    const wire::EventRecord* event = store_.event(next_);
-    if (event == nullptr) return;
-    buffer_ += event_line(*event);
-    ++next_;
+    if (next_ >= source_.next_seq()) return;
+    if (share == 0 || buffer_.size() - sent_ >= kMaxBuffered) {
+      more_ = true;
+      return;
+    }
+    if (!step(share)) return;
   }
+}
+
+// False: nothing more can be had for now.
+bool Subscriber::step(std::size_t& share) {
+  switch (source_.fetch(next_)) {
+    case Fetch::kLater:
+      phase_ = Phase::kWaiting;
+      waited_ = true;
+      return false;
+    case Fetch::kGone:
+      skip_hole(share);
+      break;
+    case Fetch::kHere:
+      tell(*source_.event(next_), share);
+      break;
+  }
+  waited_ = false;
+  return true;
+}
+
+void Subscriber::tell(const wire::EventRecord& event, std::size_t& share) {
+  std::size_t cost = 1 + filter_.patterns();
+  if (filter_.passes(event)) {
+    buffer_ += event_line(event, source_.durable(next_));
+    told_ = true;
+    cost += kLooksPerLine;
+  }
+  share -= std::min(share, cost);
+  ++next_;
+}
+
+// What is damaged, as one gap.
+void Subscriber::skip_hole(std::size_t& share) {
+  const std::uint64_t from = next_;
+  const std::uint64_t last = std::min(end_, source_.next_seq());
+  do {
+    ++next_;
+    --share;
+  } while (share > 0 && next_ < last && source_.fetch(next_) == Fetch::kGone);
+  buffer_ += gap_line(source_.id(), from, next_ - 1);
 }
 
 void Subscriber::consumed(std::size_t bytes) {

@@ -38,6 +38,10 @@ void add_what_was_done(wire::EventRecordBuilder& record, const EventFields& fiel
   record.add_siblings_skipped(fields.siblings_skipped);
   record.add_latency_ns(fields.latency_ns);
   record.add_count(fields.count);
+  record.add_folded(fields.folded);
+  record.add_since_us(fields.since_us);
+  record.add_repair(fields.repair);
+  record.add_policy_digest(fields.policy_digest);
 }
 
 }  // namespace

@@ -47,6 +47,10 @@ struct EventFields {
   std::uint32_t siblings_skipped = 0;
   std::uint64_t latency_ns = 0;
   std::uint32_t count = 1;
+  std::uint32_t folded = 0;    // of count: incidents recorded as folded into this event
+  std::uint64_t since_us = 0;  // when the first of what is counted was; 0: not said
+  wire::Repair repair = wire::Repair::none;
+  std::uint64_t policy_digest = 0;
 };
 
 // Writes the finished record into `builder`, which must be empty.

@@ -1,82 +1,160 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Where records go. This one keeps them in memory, bounded, append-only: the
-// seam at which the front and the journal on disk take its place.
+// Where the loop thread puts records, and what it knows of them.
 //
 // - A verdict record is a promise: it has no seq and no reader is shown it. It
 //   is found again by its incident, so that a verdict is never given twice.
 // - An event record gets the next seq; readers ask for them by seq.
+// - Session records say whose verdicts those are.
 //
-// One thread. append_verdict() and find_verdict() allocate nothing: they stand
-// between a signal and its answer.
+// Behind it stands, in a process that serves, the front; behind that a journal on
+// disk, or nothing: then the front alone keeps what it has room for, rolling, with a
+// checkpoint at its beginning. A store without a front is memory, for tests.
+//
+// With a journal, the front fills when the disk does not take what is in it, and one
+// session may have a quarter of it. What finds no room is counted, and becomes one event
+// a session when there is. Nothing here waits for a disk.
+//
+// One thread. append_verdict() and find_verdict() allocate nothing, as long as the
+// session's record was appended before, and make no system call: they stand between a
+// signal and its answer.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "sidecar/journal/event_fields.h"
+#include "sidecar/journal/event_ring.h"
+#include "sidecar/journal/front.h"
+#include "sidecar/journal/front_share.h"
+#include "sidecar/journal/incident_id.h"
+#include "sidecar/journal/journal_health.h"
+#include "sidecar/journal/live_state.h"
+#include "sidecar/journal/overflow.h"
+#include "sidecar/journal/verdict_record.h"
 
 namespace memfail::journal {
 
-struct IncidentId {
-  wire::Id128 session;
-  std::uint32_t lane = 0;
-  std::uint64_t sequence = 0;
-
-  bool operator==(const IncidentId& other) const {
-    return session.low() == other.session.low() && session.high() == other.session.high() &&
-           lane == other.lane && sequence == other.sequence;
-  }
+// What a store stands on. What is pointed to outlives it.
+struct StoreParts {
+  std::string id;                         // of the journal, as readers are told
+  Front* front = nullptr;                 // none: memory
+  std::optional<JournalHealth> journal;   // as it is at the start; none: the front alone
+  LiveState state;                        // as recovery has it (recovery.h)
+  wire::Id128 boot;
 };
 
-struct VerdictRecord {
-  IncidentId id;
-  wire::ReplyLine reply;  // as answered; word and crc mean nothing here
+struct StoreStatus {
+  bool degraded = false;           // not all is as safe as was asked for
+  std::uint64_t since_us = 0;      // CLOCK_REALTIME
+  int error = 0;                   // errno of the disk, or 0
+  std::uint64_t busy_since_ns = 0;  // CLOCK_MONOTONIC: a call to the disk is under way
+  std::uint64_t at_risk = 0;       // events that are in the front alone
+  std::uint64_t counted_only = 0;  // incidents whose records found no room, in this life
+  std::size_t front_used = 0;
+  std::size_t front_capacity = 0;  // 0: memory
 };
 
 class RecordStore {
  public:
-  static constexpr std::size_t kEvents = 4096;
-  static constexpr std::size_t kVerdicts = 4096;
+  static constexpr std::size_t kEvents = EventRing::kEvents;
 
-  // `id` names the journal to readers: a seq is only good under its id.
+  // In memory. `id` names the journal to readers: a seq is only good under its id.
   explicit RecordStore(std::string id);
+  // Takes up what the front holds. Before there is a second thread.
+  explicit RecordStore(StoreParts parts);
 
   const std::string& id() const { return id_; }
-  std::uint64_t first_seq() const;  // oldest event still kept; next_seq() when none is
-  std::uint64_t next_seq() const { return next_seq_; }
+  const wire::Id128& boot() const { return boot_; }  // of the host, now
+  // Oldest event that can be had at all; next_seq() when there is none.
+  std::uint64_t first_seq() const;
+  // Oldest event that event() has.
+  std::uint64_t memory_first_seq() const { return events_.first_seq(); }
+  std::uint64_t next_seq() const { return state_.next_seq(); }
+  // First event that readers are not to be shown yet: it is not durable. All are shown
+  // while the journal is degraded.
+  std::uint64_t next_readable() const;
+  bool durable(std::uint64_t seq) const;
+  // A page of the front is lost, and with it what stood there: from here on records are
+  // in memory alone, until the next start.
+  void lose_front();
+  bool front_lost() const { return front_lost_; }
+  // The disk gives no answer, and no error either: as degraded, for as long as it lasts.
+  void note_hung(bool hung) { hung_ = hung; }
+  bool hung() const { return hung_; }
 
-  void append_verdict(const VerdictRecord& record);
+  // False: there was no room, and the promise is not on record.
+  bool append_verdict(const VerdictRecord& record);
+  // An answered incident without an event.
   std::optional<VerdictRecord> find_verdict(const IncidentId& id) const;
+  // Whether an incident is done with: published, folded or counted.
+  bool has_event(const IncidentId& id) const;
 
-  // Returns the event's seq. The oldest event makes room.
+  // Returns the event's seq; 0 if there was no room, and it is only counted.
   std::uint64_t append_event(const EventFields& fields);
+  // An incident that a later event of this session counts (EventFields::folded).
+  void append_folded(const IncidentId& id);
 
-  // The record of one event, valid until kEvents more have come; null where it
-  // is gone or not there yet.
-  const wire::EventRecord* event(std::uint64_t seq) const;
+  // A session as it is now; the last record of it counts.
+  void append_session(const SessionFields& fields);
+  // Its VMM is gone, and what was open has its events.
+  void end_session(const wire::Id128& id);
+
+  // The record of one event, valid until kEvents more have come; null where it is not
+  // in memory.
+  const wire::EventRecord* event(std::uint64_t seq) const { return events_.event(seq); }
+
+  // What the journal thread says of itself, whenever it has rung.
+  void note_health(const JournalHealth& health) {
+    if (!front_lost_) journal_ = health;
+  }
+  // An outage that is over: the next tend() tells it.
+  void note_outage(const Outage& outage);
+
+  // Writes what had to wait, if there is room now. To be called when the journal thread
+  // has rung, and after a turn in which something was appended. True: an event was
+  // appended.
+  bool tend(std::uint64_t now_us);
+
+  // Whether there is something new for the journal thread since this was last asked.
+  bool take_appended() { return std::exchange(appended_, false); }
+
+  StoreStatus status() const;
+  const LiveState& state() const { return state_; }
 
  private:
-  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
-  struct VerdictSlot {
-    VerdictRecord record;
-    std::uint32_t next = kNone;  // in the same bucket
-    bool used = false;
-  };
-
-  static std::size_t bucket_of(const IncidentId& id);
-  void unlink(std::uint32_t slot);
+  bool append(RecordType type, std::uint64_t seq, const wire::Id128* session,
+              std::span<const std::byte> payload);
+  bool has_room(const wire::Id128* session, const Record& record);
+  bool roll();
+  void roll_in_time();
+  std::uint64_t write_event(const EventFields& fields);
+  bool write_session(const SessionFields& fields);
+  bool write_folded(const IncidentId& id);
+  void write_waiting_sessions(wire::SessionState state);
+  bool write_counted(const wire::Id128& id, Overflow::Counted& counted, std::uint64_t now_us);
+  void tell_outage(std::uint64_t now_us);
+  void load_events();
 
   std::string id_;
-  std::uint64_t next_seq_ = 1;
-  std::vector<std::vector<std::uint8_t>> events_;
+  Front* front_ = nullptr;
+  std::optional<JournalHealth> journal_;  // none: there is no journal
+  wire::Id128 boot_;
+  LiveState state_;
+  EventRing events_;
   flatbuffers::FlatBufferBuilder builder_{1024};
-  std::vector<VerdictSlot> verdicts_;
-  std::vector<std::uint32_t> buckets_;
-  std::uint32_t next_verdict_ = 0;
+  FrontShare shares_;
+  Overflow overflow_;
+  std::map<wire::Id128, OwnedSession, Id128Order> waiting_sessions_;
+  std::optional<Outage> outage_;  // not told yet
+  std::uint64_t last_checkpoint_ = 0;  // position in a front that is alone
+  bool appended_ = false;
+  bool hung_ = false;
+  bool front_lost_ = false;
 };
 
 // "memory-" and 64 random bits: two stores are never taken for one another.

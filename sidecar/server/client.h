@@ -8,13 +8,17 @@
 
 namespace memfail::server {
 
+class CtlClient;
+
 class ClientOwner {
  public:
   // Some client is over() and may be destroyed, at the end of this turn.
   virtual void client_over() = 0;
 
-  // One line of JSON for one line of JSON.
-  virtual std::string answer_operator(std::string_view request) = 0;
+  // One line of JSON for one line of JSON. Empty: `client` is told later.
+  virtual std::string answer_operator(CtlClient& client, std::string_view request) = 0;
+  // Whatever it waits for, nobody does any more.
+  virtual void operator_left(CtlClient& client) = 0;
 
  protected:
   ~ClientOwner() = default;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "shm/control_socket.h"
+#include "shm/step.h"
 
 namespace memfail::server {
 namespace {
@@ -21,9 +22,9 @@ Connection::Connection(Parts parts, shm::UniqueFd fd, session::Identity identity
                        std::uint64_t since_ms)
     : parts_(parts),
       fd_(std::move(fd)),
-      identity_(identity),
+      identity_(std::move(identity)),
       since_ms_(since_ms),
-      dialogue_(parts.table, parts.host, identity) {}
+      dialogue_(parts.table, parts.host, identity_) {}
 
 Connection::~Connection() {
   if (!over_) parts_.poll_set.remove(fd_.get(), *this);
@@ -66,6 +67,7 @@ bool Connection::send_answer() {
       if (!std::exchange(sending_, true)) parts_.poll_set.change(fd_.get(), EPOLLOUT, *this);
       return false;
     }
+    if (result == 0 && fd >= 0) MEMFAIL_STEP(welcome_sent);
     dialogue_.answer_sent();
     if (result != 0 && result != -EAGAIN) {
       hang_up();
@@ -78,6 +80,15 @@ bool Connection::send_answer() {
     return false;
   }
   return true;
+}
+
+std::expected<void, std::string> Connection::give(const session::Order& order) {
+  if (over_) return std::unexpected("the VMM has hung up");
+  const auto given = dialogue_.give(order);
+  if (!given) return given;
+  send_answer();  // what does not fit is kept, as any answer
+  if (over_) return std::unexpected("the VMM has hung up");
+  return {};
 }
 
 bool Connection::peer_is_gone() const {

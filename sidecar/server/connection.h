@@ -5,6 +5,8 @@
 
 #include <array>
 #include <cstdint>
+#include <expected>
+#include <string>
 
 #include "shm/unique_fd.h"
 #include "sidecar/server/poll_set.h"
@@ -48,6 +50,9 @@ class Connection final : private PollTarget {
   bool half_open() const { return !over_ && dialogue_.session() == nullptr; }
   bool over() const { return over_; }
   std::uint64_t since_ms() const { return since_ms_; }
+
+  // Puts it to the VMM. Or why not, in one line.
+  std::expected<void, std::string> give(const session::Order& order);
 
   // The peer has hung up, whether or not that was noticed yet.
   bool peer_is_gone() const;

@@ -10,8 +10,12 @@
 namespace memfail::server {
 
 EventClient::EventClient(ClientOwner& owner, PollSet& poll_set, shm::UniqueFd fd,
-                         const journal::RecordStore& records)
-    : owner_(owner), poll_set_(poll_set), fd_(std::move(fd)), subscriber_(records) {}
+                         journal::EventSource& source, std::uint64_t since_ms)
+    : owner_(owner),
+      poll_set_(poll_set),
+      fd_(std::move(fd)),
+      subscriber_(source),
+      since_ms_(since_ms) {}
 
 EventClient::~EventClient() {
   if (!over_) poll_set_.remove(fd_.get(), *this);
@@ -41,26 +45,33 @@ void EventClient::receive() {
   }
 }
 
+// Once a turn: a reader that takes everything at once does not get everything at once,
+// because VMs wait for this thread. What is left makes the next turn come at once.
 void EventClient::send() {
-  for (;;) {
-    const std::string_view bytes = subscriber_.output();
-    if (bytes.empty()) break;
+  const std::string_view bytes = subscriber_.output();
+  if (!bytes.empty()) {
     const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && errno == EAGAIN) {
-      listen_for((input_open_ ? EPOLLIN : 0U) | EPOLLOUT);
-      return;
-    }
-    if (sent < 0) {
+    if (sent < 0 && errno != EAGAIN) {
       close();
       return;
     }
-    subscriber_.consumed(static_cast<std::size_t>(sent));
+    if (sent > 0) subscriber_.consumed(static_cast<std::size_t>(sent));
   }
-  if (subscriber_.finished()) {
+  if (subscriber_.finished() && !subscriber_.pending()) {
     close();
   } else {
-    listen_for(input_open_ ? EPOLLIN : 0U);
+    listen_for((input_open_ ? EPOLLIN : 0U) | (subscriber_.pending() ? EPOLLOUT : 0U));
   }
+}
+
+void EventClient::asks_nothing() {
+  subscriber_.asks_nothing();
+  send();
+}
+
+void EventClient::history_arrived() {
+  subscriber_.history_arrived();
+  send();
 }
 
 void EventClient::listen_for(std::uint32_t events) {

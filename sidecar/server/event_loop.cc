@@ -16,6 +16,7 @@ namespace memfail::server {
 namespace {
 
 constexpr std::uint64_t kNsPerMs = 1'000'000;
+constexpr std::uint64_t kDiskCheckMs = 1000;
 
 // Its handles live on the stack of run_loop(), as long as the loop.
 class Loop final : private PollTarget {
@@ -32,11 +33,13 @@ class Loop final : private PollTarget {
   void on_ready(std::uint32_t) override { uv_run(&loop_, UV_RUN_NOWAIT); }
   void on_signal(int number);
   void expire_hellos();
+  void check_disk();
   int due_in();
 
   Server& server_;
   uv_loop_t loop_{};
   uv_timer_t hello_{};  // runs while a connection owes its hello
+  uv_timer_t disk_{};   // runs while events wait for the disk
   std::array<uv_signal_t, 2> signals_{};
   bool ending_ = false;
 };
@@ -53,10 +56,22 @@ void Loop::expire_hellos() {
   uv_timer_start(&hello_, [](uv_timer_t* timer) { of(timer->data).expire_hellos(); }, *next + 1, 0);
 }
 
+void Loop::check_disk() {
+  if (!server_.awaits_disk() || uv_is_active(reinterpret_cast<uv_handle_t*>(&disk_)) != 0) return;
+  const auto check = [](uv_timer_t* timer) {
+    of(timer->data).server_.check_disk();
+    of(timer->data).check_disk();
+  };
+  uv_update_time(&loop_);
+  uv_timer_start(&disk_, check, kDiskCheckMs, 0);
+}
+
 int Loop::start() {
   if (const int error = uv_loop_init(&loop_)) return error;
   hello_.data = this;
   uv_timer_init(&loop_, &hello_);
+  disk_.data = this;
+  uv_timer_init(&loop_, &disk_);
   constexpr std::array kNumbers{SIGTERM, SIGINT};
   for (std::size_t i = 0; i < kNumbers.size(); ++i) {
     signals_[i].data = this;
@@ -69,11 +84,15 @@ int Loop::start() {
   return 0;
 }
 
-// Milliseconds until the timer is due; -1: it does not run.
+// Milliseconds until a timer is due; -1: none runs.
 int Loop::due_in() {
-  if (uv_is_active(reinterpret_cast<uv_handle_t*>(&hello_)) == 0) return -1;
+  bool any = false;
+  for (const uv_timer_t* timer : {&hello_, &disk_}) {
+    any = any || uv_is_active(reinterpret_cast<const uv_handle_t*>(timer)) != 0;
+  }
+  if (!any) return -1;
   uv_update_time(&loop_);
-  return static_cast<int>(uv_timer_get_due_in(&hello_));
+  return uv_backend_timeout(&loop_);
 }
 
 void Loop::run() {
@@ -81,6 +100,7 @@ void Loop::run() {
   while (!ending_ && !server_.finished()) {
     more = server_.turn(more ? 0 : due_in());
     if (server_.accepted_any()) expire_hellos();
+    check_disk();
     if (due_in() == 0) uv_run(&loop_, UV_RUN_NOWAIT);
   }
 }

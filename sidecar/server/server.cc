@@ -4,30 +4,48 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstring>
 #include <ctime>
 #include <utility>
 
 #include "shm/reply_wait.h"
+#include "sidecar/events/event_json.h"
+#include "sidecar/policy/digest.h"
 #include "sidecar/server/log.h"
 #include "sidecar/server/status.h"
+#include "sidecar/session/absent_vm.h"
 
 namespace memfail::server {
 namespace {
 
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr std::uint64_t kHelloWithinMs = 1000;
+constexpr std::uint64_t kAskWithinMs = 1000;  // a reader
+constexpr std::uint64_t kHungAfterNs = 1000 * kNsPerMs;  // one call to the disk
 
 std::uint64_t now_ms() { return shm::monotonic_ns() / kNsPerMs; }
+
+std::string label_of(int fd) {
+  std::array<char, 256> text{};
+  socklen_t size = text.size();
+  // Without a security module: ENOPROTOOPT.
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERSEC, text.data(), &size) != 0) return {};
+  return std::string(text.data(), ::strnlen(text.data(), size));
+}
 
 // Whoever called connect(), or whoever was given the other end of a pair.
 session::Identity identity_of(int fd) {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
-    return {.uid = static_cast<uid_t>(-1), .gid = static_cast<gid_t>(-1)};
+    return {.uid = static_cast<uid_t>(-1), .gid = static_cast<gid_t>(-1), .label = {}, .pid = 0};
   }
-  return {.uid = peer.uid, .gid = peer.gid};
+  return {.uid = peer.uid,
+          .gid = peer.gid,
+          .label = label_of(fd),
+          .pid = static_cast<std::uint32_t>(std::max(peer.pid, 0))};
 }
 
 template <typename List>
@@ -37,10 +55,11 @@ void erase_over(List& list) {
 
 }  // namespace
 
-Server::Server(ServerOptions options)
+Server::Server(ServerOptions options, journal::Journal& journal)
     : options_(std::move(options)),
-      records_(journal::make_memory_journal_id()),
-      table_(*this, decision::Policy::kQemu) {
+      journal_(journal),
+      front_guard_(journal.front_memory(), true),
+      table_(*this) {
   hot_.reserve(session::SessionTable::kMaxDetached);
 }
 
@@ -100,13 +119,26 @@ void Server::accept_vm(shm::UniqueFd fd) {
   accepted_ = true;
 }
 
+// Whoever was cut off and does not read on keeps no other reader out.
+bool Server::has_room_for_reader() {
+  if (readers_.size() < kMaxReaders) return true;
+  const auto idle = std::ranges::find_if(readers_, &EventClient::idle_to_the_end);
+  if (idle == readers_.end()) return false;
+  readers_.erase(idle);
+  return true;
+}
+
 void Server::accept_reader(shm::UniqueFd fd) {
-  if (readers_.size() >= kMaxReaders) {
-    log_line("reader of events refused: " + std::to_string(kMaxReaders) + " are connected");
+  if (!has_room_for_reader()) {
+    const std::string why = std::to_string(kMaxReaders) + " readers are connected, the limit";
+    const std::string line = events::refusal_line(why);
+    (void)::send(fd.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    log_line("reader of events refused: " + why);
     return;
   }
-  readers_.emplace_back(*this, poll_set_, std::move(fd), records_);
+  readers_.emplace_back(*this, poll_set_, std::move(fd), journal_.history(), now_ms());
   if (readers_.back().watch()) {
+    accepted_ = true;
     readers_.back().send();  // the header
   } else {
     readers_.pop_back();
@@ -124,7 +156,7 @@ void Server::accept_operator(shm::UniqueFd fd) {
 bool Server::turn(int timeout_ms) {
   poll_set_.dispatch(timeout_ms);
   serve_hot();
-  if (std::exchange(events_waiting_, false)) tell_readers();
+  tend_records();
   bury();
   return !hot_.empty();
 }
@@ -173,6 +205,15 @@ void Server::bury() {
 
 std::optional<std::uint64_t> Server::expire(std::uint64_t now) {
   std::optional<std::uint64_t> next;
+  for (EventClient& reader : readers_) {
+    if (!reader.asking()) continue;
+    const std::uint64_t age = now - reader.since_ms();
+    if (age >= kAskWithinMs) {
+      reader.asks_nothing();
+    } else {
+      next = std::min(next.value_or(kAskWithinMs), kAskWithinMs - age);
+    }
+  }
   for (const auto& connection : connections_) {
     if (!connection->half_open()) continue;
     const std::uint64_t age = now - connection->since_ms();
@@ -185,6 +226,74 @@ std::optional<std::uint64_t> Server::expire(std::uint64_t now) {
   }
   bury();
   return next;
+}
+
+// ---- records ---------------------------------------------------------------------
+
+void Server::take_up_records() {
+  session::take_up_records(*this);
+  tend_records();
+}
+
+bool Server::watch_journal() {
+  return journal_.wake_fd() < 0 || poll_set_.add(journal_.wake_fd(), EPOLLIN, *this);
+}
+
+// With all verdicts of the turn out: what had to wait for room, what the disk is to get,
+// and what readers may have now.
+void Server::tend_records() {
+  if (front_guard_.is_broken() && !records().front_lost()) {
+    records().lose_front();
+    log_journal();
+  }
+  if (records().tend(realtime_us())) events_waiting_ = true;
+  journal_.pass_on();
+  const std::uint64_t readable = records().next_readable();
+  const bool more = readable != std::exchange(told_before_, readable);
+  if (std::exchange(events_waiting_, false) || more) tell_readers();
+}
+
+void Server::on_ready(std::uint32_t) {
+  const bool arrived = journal_.take_news();
+  if (records().hung() && records().status().busy_since_ns == 0) records().note_hung(false);
+  log_journal();
+  if (!arrived) return;
+  for (EventClient& reader : readers_) {
+    if (!reader.over()) reader.history_arrived();
+  }
+}
+
+bool Server::awaits_disk() {
+  return journal_.wake_fd() >= 0 && !records().hung() && records().status().at_risk != 0;
+}
+
+void Server::check_disk() {
+  journal_.note_health();
+  const std::uint64_t since = records().status().busy_since_ns;
+  if (since == 0 || shm::monotonic_ns() - since < kHungAfterNs) return;
+  records().note_hung(true);
+  log_journal();
+  tend_records();
+}
+
+std::string Server::what_is_wrong(const journal::StoreStatus& status) const {
+  if (journal_.store().front_lost()) {
+    return "a page of the front is lost, this host's memory is broken there: restart memfaild";
+  }
+  if (journal_.store().hung()) return "the disk does not answer";
+  return status.error != 0 ? std::strerror(status.error) : "the front is full";
+}
+
+void Server::log_journal() {
+  const journal::StoreStatus status = records().status();
+  if (status.degraded == std::exchange(degraded_, status.degraded)) return;
+  if (!degraded_) {
+    log_line("journal " + journal_.directory() + ": well again");
+    return;
+  }
+  log_line("journal " + journal_.directory() + ": DEGRADED: " + what_is_wrong(status) + "; " +
+           std::to_string(status.at_risk) +
+           " event(s) are in the front alone: a power cut would lose them. Verdicts go on");
 }
 
 // ---- what sessions ask ---------------------------------------------------------------
@@ -216,6 +325,8 @@ void Server::attached(session::Session& session) {
   if (port == nullptr) port = std::make_unique<VmPort>(*this, poll_set_, session);
   port->connection = current_;
   had_vm_ = true;
+  const wire::Id128& id = session.label().session;
+  absent_.remove_if([&](const AbsentWatch& one) { return journal::same_id(one.session(), id); });
   if (!port->watch_vmm()) log_line("cannot watch the process of VM '" + session.label().name + "'");
 }
 
@@ -228,12 +339,14 @@ void Server::ready(session::Session& session) {
 void Server::replacing(session::Session& session) { port_of(session)->stop(); }
 
 void Server::detached(session::Session& session) {
+  operations_.detached(session);
   VmPort& port = *port_of(session);
   port.connection = nullptr;
   port.stop_kicks();
 }
 
 void Server::gone(session::Session& session) {
+  operations_.gone(session);
   const auto found = ports_.find(&session);
   if (found == ports_.end()) return;
   VmPort& port = *found->second;
@@ -244,11 +357,15 @@ void Server::gone(session::Session& session) {
   ports_.erase(found);
 }
 
+void Server::watch_absent(const wire::Id128& session, shm::UniqueFd vmm) {
+  absent_.emplace_back(*this, poll_set_, session, std::move(vmm));
+  if (!absent_.back().watch()) absent_.pop_back();
+}
+
 // ---- what descriptors say --------------------------------------------------------------
 
 void Server::vm_rang(VmPort& port) {
   if (port.hot) return;
-  port.session().wake();
   port.hot = true;
   // One that was just served may still stand there: hot_ is compacted afterwards.
   if (std::find(hot_.begin(), hot_.end(), &port) == hot_.end()) hot_.push_back(&port);
@@ -260,11 +377,58 @@ void Server::vm_exited(VmPort& port) {
   if (connection != nullptr) connection->hang_up();
 }
 
+void Server::absent_exited(AbsentWatch& watch) {
+  const wire::Id128 id = watch.session();
+  session::absent_vm_exited(*this, id);
+  absent_.remove_if([&](const AbsentWatch& one) { return &one == &watch; });
+}
+
 void Server::connection_over(Connection&) { connections_over_ = true; }
 
-std::string Server::answer_operator(std::string_view request) {
-  return answer_request(request, {options_.version, options_.policy, options_.sandbox_layers,
-                                  table_, records_, shm::monotonic_ns()});
+std::string Server::answer_operator(CtlClient& client, std::string_view request) {
+  asking_ = &client;
+  return answer_request(request,
+                        {options_.version, options_.policy, options_.policy_set,
+                         options_.sandbox_layers, table_, journal_, shm::monotonic_ns()},
+                        *this);
+}
+
+std::expected<std::uint64_t, std::string> Server::load_policy(std::string_view name,
+                                                              std::span<const std::byte> binary) {
+  auto set = policy::PolicySet::from_binary(binary);
+  if (!set) return std::unexpected(policy::problem_line(set.error().front(), ""));
+  options_.policy = name;
+  options_.policy_set = std::move(*set);
+  table_.renew_rules();
+  journal::EventFields event;
+  event.realtime_us = realtime_us();
+  event.reason = wire::Reason::policy_changed;
+  event.policy_digest = options_.policy_set.digest();
+  records().append_event(event);
+  event_appended();
+  log_line("policy '" + options_.policy + "', digest " +
+           policy::digest_text(options_.policy_set.digest()));
+  return options_.policy_set.digest();
+}
+
+// Its answer is read in a later turn at the earliest.
+std::expected<void, std::string> Server::give_order(const OrderRequest& request) {
+  const auto session = find_vm(table_, request.vm);
+  if (!session) return std::unexpected(session.error());
+  const VmPort* const port = port_of(**session);
+  if (port == nullptr || port->connection == nullptr) {
+    return std::unexpected("VM '" + request.vm.substr(0, 127) + "' is not attached now");
+  }
+  const auto given = port->connection->give(request.order);
+  if (!given) return given;
+  operations_.add(**session, request.order, *asking_);
+  log_line("VM '" + (*session)->label().name + "': an operator asks for " +
+           (request.order.index() == 0 ? "a drill" : "an injection"));
+  return {};
+}
+
+decision::Rules Server::rules_for(std::string_view vm_name) {
+  return options_.policy_set.rules_for(vm_name);
 }
 
 }  // namespace memfail::server

@@ -17,12 +17,17 @@
 #include <utility>
 #include <vector>
 
-#include "sidecar/journal/record_store.h"
+#include "sidecar/guard/guarded_range.h"
+#include "sidecar/journal/journal.h"
+#include "sidecar/policy/policy_set.h"
+#include "sidecar/server/absent_watch.h"
 #include "sidecar/server/closer.h"
 #include "sidecar/server/connection.h"
 #include "sidecar/server/ctl_client.h"
 #include "sidecar/server/event_client.h"
 #include "sidecar/server/listener.h"
+#include "sidecar/server/operations.h"
+#include "sidecar/server/operator_request.h"
 #include "sidecar/server/poll_set.h"
 #include "sidecar/server/vm_port.h"
 #include "sidecar/session/session_table.h"
@@ -32,26 +37,39 @@ namespace memfail::server {
 struct ServerOptions {
   bool one_off = false;  // end when the first VM has left
   std::string version;
-  std::string policy;
+  std::string policy;  // its name, or its file's
   std::vector<std::string> sandbox_layers;
+  policy::PolicySet policy_set;
 };
 
 class Server final : public session::Host,
+                     public OperatorTarget,
                      public ConnectionOwner,
                      public ClientOwner,
-                     public VmPortOwner {
+                     public VmPortOwner,
+                     public AbsentWatchOwner,
+                     private PollTarget {
  public:
   static constexpr std::size_t kMaxHalfOpen = 64;
   static constexpr std::size_t kMaxHalfOpenPerUid = 4;
   static constexpr std::size_t kMaxReaders = 64;
   static constexpr std::size_t kMaxOperators = 16;
 
-  explicit Server(ServerOptions options);
+  // `journal` outlives it.
+  Server(ServerOptions options, journal::Journal& journal);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
   PollSet& poll_set() { return poll_set_; }
+  void set_sandbox_layers(std::vector<std::string> layers) {
+    options_.sandbox_layers = std::move(layers);
+  }
+
+  // What the records say of VMs that were there before; while /proc can be read.
+  void take_up_records();
+  // The journal's news come to the loop from here on. False: errno says why.
+  bool watch_journal();
 
   // Each takes over; false: errno says why.
   bool serve_vms(int listen_fd);
@@ -63,11 +81,18 @@ class Server final : public session::Host,
   // be done, so the next turn must not wait.
   bool turn(int timeout_ms);
 
-  // Half-open connections that have waited too long are closed. Milliseconds until
-  // it is to be called again; none: nothing waits.
+  // Half-open connections that have waited too long are closed, and readers that have
+  // asked for nothing get what comes. Milliseconds until it is to be called again;
+  // none: nothing waits.
   std::optional<std::uint64_t> expire(std::uint64_t now_ms);
 
-  // Whether a connection was accepted since the last call: it owes a hello.
+  // Events wait for the disk. Then check_disk() is due a second later: a disk that hangs
+  // gives no sign of its own.
+  bool awaits_disk();
+  void check_disk();
+
+  // Whether a connection was accepted since the last call: it owes a hello, or may say
+  // what it wants to read.
   bool accepted_any() { return std::exchange(accepted_, false); }
   bool finished() const { return finished_; }
 
@@ -78,6 +103,7 @@ class Server final : public session::Host,
   void accept_reader(shm::UniqueFd fd);
   void accept_operator(shm::UniqueFd fd);
   bool has_room(uid_t uid) const;
+  bool has_room_for_reader();
   void serve_hot();
   void serve_one(VmPort& port);
   void tell_readers();
@@ -85,11 +111,23 @@ class Server final : public session::Host,
   bool listen(int listen_fd, std::function<void(shm::UniqueFd)> accepted);
   VmPort* port_of(const session::Session& session);
 
+  // OperatorTarget
+  std::expected<std::uint64_t, std::string> load_policy(std::string_view name,
+                                                        std::span<const std::byte> binary) override;
+  std::expected<void, std::string> give_order(const OrderRequest& request) override;
+
   // session::Host
-  journal::RecordStore& records() override { return records_; }
+  decision::Rules rules_for(std::string_view vm_name) override;
+  journal::RecordStore& records() override { return journal_.store(); }
   std::uint64_t realtime_us() override;
   void log(std::string_view line) override;
   void event_appended() override { events_waiting_ = true; }
+  void ordered_incident_ended(const session::EndedIncident& incident) override {
+    operations_.ended(incident);
+  }
+  void order_answered(session::Session& session, const wire::OperatorAnswer& answer) override {
+    operations_.answered(session, answer);
+  }
   void discard(shm::UniqueFd fd) override { closer_.close(std::move(fd)); }
   bool discards_clogged() override { return closer_.clogged(); }
   bool notice_hang_up(session::Session& session) override;
@@ -98,18 +136,29 @@ class Server final : public session::Host,
   void replacing(session::Session& session) override;
   void detached(session::Session& session) override;
   void gone(session::Session& session) override;
+  void watch_absent(const wire::Id128& session, shm::UniqueFd vmm) override;
 
   // ConnectionOwner, ClientOwner, VmPortOwner
   void handling(Connection& connection) override { current_ = &connection; }
   void connection_over(Connection& connection) override;
   void client_over() override { clients_over_ = true; }
-  std::string answer_operator(std::string_view request) override;
+  std::string answer_operator(CtlClient& client, std::string_view request) override;
+  void operator_left(CtlClient& client) override { operations_.left(client); }
   void vm_rang(VmPort& port) override;
   void vm_exited(VmPort& port) override;
+  void absent_exited(AbsentWatch& watch) override;
+
+  // The journal thread has news.
+  void on_ready(std::uint32_t events) override;
+  void tend_records();
+  void log_journal();
+  std::string what_is_wrong(const journal::StoreStatus& status) const;
 
   ServerOptions options_;
   PollSet poll_set_;
-  journal::RecordStore records_;
+  journal::Journal& journal_;
+  guard::GuardedRange front_guard_;
+  Operations operations_{journal_.store()};
   Closer closer_;
   session::SessionTable table_;
   std::list<Listener> listeners_;
@@ -117,14 +166,18 @@ class Server final : public session::Host,
   Connection* current_ = nullptr;  // whose message is being handled
   std::list<EventClient> readers_;
   std::list<CtlClient> operators_;
+  CtlClient* asking_ = nullptr;  // whose request is being answered
   std::unordered_map<const session::Session*, std::unique_ptr<VmPort>> ports_;
   std::vector<VmPort*> hot_;
   std::vector<std::unique_ptr<VmPort>> dead_ports_;  // until the turn's end
+  std::list<AbsentWatch> absent_;
   bool had_vm_ = false;
   bool accepted_ = false;
   bool connections_over_ = false;
   bool clients_over_ = false;
   bool events_waiting_ = false;
+  bool degraded_ = false;  // as the log was told last
+  std::uint64_t told_before_ = 1;  // readers were told of what comes before this seq
   bool finished_ = false;
 };
 

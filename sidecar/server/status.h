@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What `memfailctl status` is answered.
+// What operators may see.
 #pragma once
 
-#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "sidecar/journal/record_store.h"
+#include "sidecar/journal/journal.h"
+#include "sidecar/policy/policy_set.h"
 #include "sidecar/session/session_table.h"
 
 namespace memfail::server {
@@ -16,13 +17,16 @@ namespace memfail::server {
 struct StatusSources {
   std::string_view version;
   std::string_view policy;
+  const policy::PolicySet& policy_set;
   const std::vector<std::string>& sandbox_layers;
   const session::SessionTable& table;
-  const journal::RecordStore& records;
+  journal::Journal& journal;
   std::uint64_t now_ns = 0;  // CLOCK_MONOTONIC
 };
 
-// Answers one request line with one line.
-std::string answer_request(std::string_view request, const StatusSources& sources);
+nlohmann::ordered_json status(const StatusSources& sources);
+
+// The pages known to be broken of the VMs of this name; all VMs where it is empty.
+nlohmann::ordered_json pages(const StatusSources& sources, std::string_view vm_name);
 
 }  // namespace memfail::server

@@ -5,6 +5,8 @@
 #include <array>
 #include <utility>
 
+#include "shm/step.h"
+
 namespace memfail::session {
 namespace {
 
@@ -49,8 +51,11 @@ const Dialogue::Row Dialogue::kRows[] = {
     {Body::Hello,      {&Dialogue::hello,  nullptr,                 nullptr,                 nullptr}},
     {Body::Regions,    {nullptr,           &Dialogue::regions,      &Dialogue::regions,      nullptr}},
     {Body::Commit,     {nullptr,           &Dialogue::commit,       &Dialogue::commit,       nullptr}},
+    {Body::PoisonPages,{nullptr,           &Dialogue::poison_pages, &Dialogue::poison_pages, nullptr}},
     {Body::VcpuState,  {nullptr,           nullptr,                 &Dialogue::vcpu_state,   nullptr}},
     {Body::GuestReset, {nullptr,           nullptr,                 &Dialogue::guest_reset,  nullptr}},
+    {Body::OperatorAnswer,
+                       {nullptr,           nullptr,              &Dialogue::operator_answer, nullptr}},
     {Body::Goodbye,    {nullptr,           &Dialogue::goodbye,      &Dialogue::goodbye,      nullptr}},
 };
 // clang-format on
@@ -62,7 +67,7 @@ std::string_view name_of(DialogueState state) {
 }
 
 Dialogue::Dialogue(SessionTable& table, Host& host, Identity identity)
-    : table_(table), host_(host), identity_(identity) {}
+    : table_(table), host_(host), identity_(std::move(identity)) {}
 
 std::size_t Dialogue::expected_descriptors() const {
   return state_ == DialogueState::kAwaitHello ? kHelloDescriptors : 0;
@@ -112,6 +117,7 @@ std::optional<Refusal> Dialogue::dispatch(const wire::Message& message, shm::Rec
 }
 
 std::optional<Refusal> Dialogue::hello(const wire::Message& message, shm::Received& received) {
+  MEMFAIL_STEP(hello_taken);
   if (received.fd_count != kHelloDescriptors) {
     return Refusal{ErrorCode::descriptor, "hello descriptors", received.fd_count, kHelloDescriptors,
                    "hello came with " + std::to_string(received.fd_count) +
@@ -126,8 +132,9 @@ std::optional<Refusal> Dialogue::hello(const wire::Message& message, shm::Receiv
   reply_fd_ = std::move(attached->reply);
   WelcomeFields welcome;
   welcome.features = body.features() & kFeatures;
+  session_->agree_on(welcome.features);
   welcome.resume_key = session_->config().resume_key;
-  welcome.policy = "qemu";
+  welcome.rules = session_->config().rules;
   welcome.resumed = attached->resumed;
   encode_welcome(builder_, ++sent_, welcome);
   state_ = DialogueState::kAwaitCommit;
@@ -142,6 +149,7 @@ std::optional<Refusal> Dialogue::regions(const wire::Message& message, shm::Rece
 
 std::optional<Refusal> Dialogue::commit(const wire::Message& message, shm::Received&) {
   if (auto refusal = session_->commit(*message.body_as_Commit())) return refusal;
+  MEMFAIL_STEP(commit_taken);
   if (state_ == DialogueState::kAwaitCommit) {
     const VmLabel& vm = session_->label();
     host_.log("VM '" + vm.name + "' (" + vm.uuid +
@@ -152,6 +160,12 @@ std::optional<Refusal> Dialogue::commit(const wire::Message& message, shm::Recei
   state_ = DialogueState::kReady;
   acknowledge(message);
   host_.ready(*session_);  // also after a region change: reports may wait for it
+  return std::nullopt;
+}
+
+std::optional<Refusal> Dialogue::poison_pages(const wire::Message& message, shm::Received&) {
+  if (auto refusal = session_->poison_pages(*message.body_as_PoisonPages())) return refusal;
+  acknowledge(message);
   return std::nullopt;
 }
 
@@ -167,13 +181,43 @@ std::optional<Refusal> Dialogue::guest_reset(const wire::Message& message, shm::
   return std::nullopt;
 }
 
+std::expected<void, std::string> Dialogue::give(const Order& order) {
+  if (state_ != DialogueState::kReady) return std::unexpected("the VM is not ready yet; try again");
+  const auto feature = feature_of(order);
+  if ((session_->features() & static_cast<std::uint64_t>(feature)) == 0) {
+    return std::unexpected(std::string("the VM does not allow ") + wire::EnumNameFeature(feature) +
+                           ": its VMM did not opt in");
+  }
+  if (ordered_ != 0 || !answer().empty()) {
+    return std::unexpected("the VMM has not answered what it was asked before; try again");
+  }
+  ordered_ = ++sent_;
+  encode_order(builder_, ordered_, order);
+  return {};
+}
+
+std::optional<Refusal> Dialogue::operator_answer(const wire::Message& message, shm::Received&) {
+  const wire::OperatorAnswer& body = *message.body_as_OperatorAnswer();
+  if (body.of() != ordered_ || ordered_ == 0) {
+    return refuse_limit(ErrorCode::out_of_state, "operator_answer.of", body.of(), ordered_);
+  }
+  if (body.refusal() > wire::OperatorRefusal::MAX) {
+    return refuse_limit(ErrorCode::malformed, "operator_answer.refusal",
+                        static_cast<std::uint64_t>(body.refusal()),
+                        static_cast<std::uint64_t>(wire::OperatorRefusal::MAX));
+  }
+  ordered_ = 0;
+  host_.order_answered(*session_, body);
+  acknowledge(message);
+  return std::nullopt;
+}
+
 std::optional<Refusal> Dialogue::goodbye(const wire::Message& message, shm::Received&) {
   acknowledge(message);
   state_ = DialogueState::kEnded;
   const auto* reason = message.body_as_Goodbye()->reason();
   Session& session = *std::exchange(session_, nullptr);
-  session.exit();
-  table_.end(session, "goodbye" + (reason == nullptr ? "" : ": " + reason->str().substr(0, 200)));
+  table_.goodbye(session, reason == nullptr ? "goodbye" : reason->str().substr(0, 200));
   return std::nullopt;
 }
 

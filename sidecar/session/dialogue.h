@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <expected>
 #include <optional>
 #include <span>
 
@@ -38,6 +39,9 @@ class Dialogue {
   int answer_fd() const { return reply_fd_.get(); }  // goes with the answer; or -1
   void answer_sent();
 
+  // Sends the VMM an order: answer() has it afterwards. Or why not, in one line.
+  std::expected<void, std::string> give(const Order& order);
+
   // The peer is gone, or the session ended elsewhere (no detaching then).
   void hang_up();
   void session_gone() {
@@ -57,8 +61,10 @@ class Dialogue {
   std::optional<Refusal> hello(const wire::Message& message, shm::Received& received);
   std::optional<Refusal> regions(const wire::Message& message, shm::Received& received);
   std::optional<Refusal> commit(const wire::Message& message, shm::Received& received);
+  std::optional<Refusal> poison_pages(const wire::Message& message, shm::Received& received);
   std::optional<Refusal> vcpu_state(const wire::Message& message, shm::Received& received);
   std::optional<Refusal> guest_reset(const wire::Message& message, shm::Received& received);
+  std::optional<Refusal> operator_answer(const wire::Message& message, shm::Received& received);
   std::optional<Refusal> goodbye(const wire::Message& message, shm::Received& received);
   void acknowledge(const wire::Message& message);
   void discard(shm::Received& received);
@@ -69,6 +75,7 @@ class Dialogue {
   DialogueState state_ = DialogueState::kAwaitHello;
   Session* session_ = nullptr;
   std::uint64_t sent_ = 0;  // messages
+  std::uint64_t ordered_ = 0;  // the message that is to be answered; 0: none
   flatbuffers::FlatBufferBuilder builder_{512};
   shm::UniqueFd reply_fd_;
 };

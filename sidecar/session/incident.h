@@ -25,6 +25,8 @@ struct Incident {
   std::uint64_t sequence = 0;
   CellPhase phase = CellPhase::kFree;
   bool has_snapshot = false;
+  bool in_table = false;  // the poison table has its report
+  bool evented = false;   // on record with its event: only to be retired
   decision::Severity severity = decision::Severity::kNone;
   wire::ReportLine report;
   wire::SnapshotLine snapshot;
@@ -39,6 +41,8 @@ inline void Incident::begin_next() {
   retired = sequence;
   phase = CellPhase::kFree;
   has_snapshot = false;
+  in_table = false;
+  evented = false;
   snapshot = {};
   reply = {};
   regions.reset();

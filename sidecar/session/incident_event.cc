@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "sidecar/decision/event_shape.h"
+#include "sidecar/decision/machine_check.h"
 
 namespace memfail::session {
 namespace {
@@ -19,9 +20,9 @@ EventFields labelled(const VmLabel& vm) {
   return out;
 }
 
-void add_shape(EventFields& out, decision::Severity severity) {
+void add_shape(EventFields& out, decision::Severity severity, bool mcip = false) {
   const decision::EventShape shape =
-      decision::event_shape(out.verdict, out.reason, out.delivered, severity);
+      decision::event_shape(out.verdict, out.reason, out.delivered, severity, mcip);
   out.recipient = shape.recipient;
   out.action = shape.action;
   out.action_required = shape.action_required;
@@ -52,6 +53,10 @@ EventFields reported(const VmLabel& vm, const Incident& incident, std::uint32_t 
 
 }  // namespace
 
+bool met_mcip(const Incident& incident) {
+  return incident.has_snapshot && (incident.snapshot.mcg_status() & decision::kMcgStatusMcip) != 0;
+}
+
 EventFields outcome_event(const VmLabel& vm, const Incident& incident, std::uint32_t vcpus,
                           const wire::OutcomeLine& outcome) {
   EventFields out = reported(vm, incident, vcpus);
@@ -74,7 +79,7 @@ EventFields outcome_event(const VmLabel& vm, const Incident& incident, std::uint
   out.siblings_told = outcome.siblings_told();
   out.siblings_skipped = outcome.siblings_skipped();
   out.latency_ns = outcome.latency_ns();
-  add_shape(out, incident.severity);
+  add_shape(out, incident.severity, met_mcip(incident));
   return out;
 }
 
@@ -95,10 +100,58 @@ EventFields orphan_event(const VmLabel& vm, const Incident& incident, std::uint3
 EventFields counted_event(const VmLabel& vm, wire::Reason reason, std::uint64_t count) {
   EventFields out = labelled(vm);
   out.reason = reason;
-  out.count = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(count, std::numeric_limits<std::uint32_t>::max()));
+  out.count = event_count(count);
   add_shape(out, decision::Severity::kNone);
   return out;
+}
+
+EventFields announced_event(const VmLabel& vm, const StormBegan& storm) {
+  return counted_event(vm, wire::Reason::storm, storm.pages);
+}
+
+EventFields announced_event(const VmLabel& vm, const StormOver& storm) {
+  EventFields out = counted_event(vm, wire::Reason::repeats, storm.suppressed);
+  out.folded = out.count;
+  return out;
+}
+
+EventFields announced_event(const VmLabel& vm, const Repeats& repeats) {
+  const PageOutcome& last = repeats.outcome;
+  EventFields out = labelled(vm);
+  out.vcpu = last.vcpu;
+  out.reason_vcpu = last.vcpu;
+  out.hva = last.report.where.hva;
+  out.gpa = last.report.where.gpa;
+  out.size = last.report.where.lost_size;
+  out.verdict = last.verdict;
+  out.delivered = last.delivered;
+  out.reason = last.reason;
+  out.count = event_count(repeats.count);
+  out.folded = out.count;
+  add_shape(out, last.report.severity);
+  return out;
+}
+
+EventFields repair_event(const VmLabel& vm, const wire::PoisonPage& page) {
+  EventFields out = labelled(vm);
+  out.hva = page.hva();
+  out.gpa = page.gpa();
+  out.size = page.size();
+  out.drill = page.drill();
+  const bool repaired = page.repair() == wire::Repair::repaired;
+  out.reason = repaired ? wire::Reason::repaired : wire::Reason::not_repaired;
+  out.repair = page.repair();
+  if (page.drill()) {  // there was nothing to replace
+    out.reason = wire::Reason::drill_over;
+    out.repair = wire::Repair::none;
+  }
+  add_shape(out, decision::Severity::kNone);
+  return out;
+}
+
+std::uint32_t event_count(std::uint64_t count) {
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(count, std::numeric_limits<std::uint32_t>::max()));
 }
 
 }  // namespace memfail::session

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "shm/reply_wait.h"
+#include "shm/step.h"
 #include "sidecar/decision/classify.h"
 #include "sidecar/decision/machine_check.h"
 #include "sidecar/decision/severity.h"
@@ -19,14 +21,6 @@ using shm::LineKind;
 using shm::LineState;
 using wire::ErrorCode;
 
-decision::LookupRule rule_of(decision::Policy policy) {
-  switch (policy) {
-    case decision::Policy::kQemu:
-      break;
-  }
-  return decision::LookupRule::kSlotOrder;
-}
-
 // `word`, `crc` and `retired` are not the decision's.
 wire::ReplyLine reply_of(const decision::Decision& decision) {
   const decision::MachineCheck& record = decision.record;
@@ -37,12 +31,30 @@ wire::ReplyLine reply_of(const decision::Decision& decision) {
           decision.siblings,
           record.bank,
           static_cast<std::uint8_t>(wire::ReplyFlag::journaled),
-          0,
+          decision.otherwise,
           static_cast<std::uint16_t>(record.misc),
           static_cast<std::uint32_t>(record.mcg_status),
           record.status,
           record.address,
           decision.gpa,
+          0,
+          0};
+}
+
+wire::ReplyLine without_flags(const wire::ReplyLine& reply) {
+  return {0,
+          0,
+          reply.verdict(),
+          reply.reason(),
+          reply.sibling_rule(),
+          reply.bank(),
+          0,
+          reply.otherwise(),
+          reply.misc(),
+          reply.mcg_status(),
+          reply.status(),
+          reply.address(),
+          reply.gpa(),
           0,
           0};
 }
@@ -56,12 +68,12 @@ std::uint64_t share(std::uint64_t retired, std::uint32_t cells) {
 }  // namespace
 
 Intake::Intake(Host& host, const VmLabel& vm, const decision::GuestProfile& guest,
-               const RegionHistory& regions, decision::Policy policy)
+               const RegionHistory& regions, const decision::Rules& rules)
     : host_(host),
       vm_(vm),
       guest_(guest),
       regions_(regions),
-      policy_(policy),
+      rules_(rules),
       geometry_(guest.vcpus),
       incidents_(geometry_.total_cells()),
       lane_retired_(geometry_.lanes()) {
@@ -115,6 +127,18 @@ std::optional<Refusal> Intake::resume_cell(Incident& incident) {
   return std::nullopt;
 }
 
+void Intake::tell_leftovers() {
+  const auto& sessions = host_.records().state().sessions();
+  const auto found = sessions.find(vm_.session);
+  if (found == sessions.end()) return;
+  counts_.lost = found->second.lost_reports;
+  counts_.backing_store = found->second.backing_store;
+  if (found->second.folded == 0) return;
+  journal::EventFields fields = counted_event(vm_, wire::Reason::repeats, found->second.folded);
+  fields.folded = fields.count;
+  publish(fields);
+}
+
 void Intake::repeat_answers() {
   for (Incident& incident : incidents_) {
     if (incident.phase == CellPhase::kAnswered) answer(incident);
@@ -127,7 +151,7 @@ bool Intake::has_claims(std::uint32_t lane) const {
   return shm::load_word(request_.lane(lane), wire::kLaneNextOffset) > lane_retired_[lane];
 }
 
-std::expected<Intake::Pass, Refusal> Intake::pass(std::uint32_t budget) {
+std::expected<std::uint32_t, Refusal> Intake::pass(std::uint32_t budget) {
   std::uint32_t spent = 0;
   for (std::uint32_t i = 0; i < geometry_.lanes(); ++i) {
     const std::uint32_t lane = (cursor_ + i) % geometry_.lanes();
@@ -139,11 +163,12 @@ std::expected<Intake::Pass, Refusal> Intake::pass(std::uint32_t budget) {
     }
     if (spent >= budget) {
       cursor_ = (lane + 1) % geometry_.lanes();
-      return Pass::kBudgetSpent;
+      return spent;
     }
   }
-  if (auto refusal = count_lost()) return std::unexpected(*refusal);
-  return spent == 0 ? Pass::kNothing : Pass::kProgress;
+  if (auto refusal = take_counters()) return std::unexpected(*refusal);
+  if (spent != 0) announce_due(shm::monotonic_ns());
+  return spent;
 }
 
 // As far as one cell goes for now.
@@ -158,7 +183,7 @@ Intake::Step Intake::advance(Incident& incident) {
   // The outcome before the verdict: one that is there needs no verdict any more.
   if (auto step = take(CellPhase::kFree, &Intake::take_report); !step) return step;
   if (auto step = take(CellPhase::kReported, &Intake::take_outcome); !step) return step;
-  if (!draining_) {
+  if (!draining_ && !incident.evented) {
     if (auto step = take(CellPhase::kReported, &Intake::take_verdict); !step) return step;
   }
   if (auto step = take(CellPhase::kAnswered, &Intake::take_outcome); !step) return step;
@@ -181,7 +206,9 @@ Intake::Step Intake::take_report(Incident& incident) {
   }
   incident.severity = decision::severity_of(incident.report.kind(), incident.report.code());
   incident.phase = CellPhase::kReported;
+  incident.evented = host_.records().has_event(id_of(incident));
   ++counts_.incidents;
+  MEMFAIL_STEP(report_taken);
   return true;
 }
 
@@ -189,11 +216,13 @@ void Intake::locate(Incident& incident) {
   if (incident.regions != nullptr) return;
   incident.regions = regions_.find(incident.report.region_generation());
   if (incident.regions == nullptr) return;
-  incident.where = decision::classify(
-      incident.regions->map(), decision::reported_address(incident.report), rule_of(policy_));
+  incident.where =
+      decision::classify(incident.regions->map(), decision::reported_address(incident.report),
+                         decision::lookup_rule(rules_.policy));
 }
 
 Intake::Step Intake::take_verdict(Incident& incident) {
+  if (incident.report.kind() == wire::ReportKind::injection) return false;  // decided already
   locate(incident);
   if (incident.regions == nullptr) return false;  // its generation's commit is on its way
   const wire::ReportLine& report = incident.report;
@@ -204,6 +233,7 @@ Intake::Step Intake::take_verdict(Incident& incident) {
   }
   decide(incident);
   answer(incident);
+  note_report(incident, incident.reply.verdict());
   return true;
 }
 
@@ -224,11 +254,21 @@ Intake::Step Intake::take_snapshot(Incident& incident) {
   return true;
 }
 
+journal::IncidentId Intake::id_of(const Incident& incident) const {
+  return {vm_.session, incident.id.lane, incident.sequence};
+}
+
+PageReport Intake::page_report(const Incident& incident) const {
+  const std::uint32_t lane = incident.id.lane;
+  const bool vcpus = lane < geometry_.vcpus();
+  return {incident.where, incident.severity, incident.report.guest_epoch(),
+          incident.report.drill() != 0, vcpus ? static_cast<std::int32_t>(lane) : -1};
+}
+
 // A verdict that is on record is given again, never computed again: the guest may
 // have been told already.
 void Intake::decide(Incident& incident) {
-  const journal::IncidentId id{vm_.session, incident.id.lane, incident.sequence};
-  if (const auto recorded = host_.records().find_verdict(id)) {
+  if (const auto recorded = host_.records().find_verdict(id_of(incident))) {
     incident.reply = recorded->reply;
     return;
   }
@@ -239,131 +279,36 @@ void Intake::decide(Incident& incident) {
   input.kind = incident.report.kind();
   input.thread = incident.report.thread();
   input.snapshot = incident.snapshot;
-  incident.reply = reply_of(decision::decide(policy_, input));
-  host_.records().append_verdict({id, incident.reply});
+  input.history = poison_.history(page_report(incident), rules_, shm::monotonic_ns());
+  incident.reply = reply_of(decision::decide(rules_, input));
+  MEMFAIL_STEP(verdict_decided);
+  promise(incident);
+  MEMFAIL_STEP(verdict_recorded);
+}
+
+// Without room for it the verdict is given all the same, and says that it is not on
+// record: who must not go on before it is waits for its deadline.
+void Intake::promise(Incident& incident) {
+  const std::uint32_t lane = incident.id.lane;
+  const bool recorded = host_.records().append_verdict(
+      {.id = id_of(incident),
+       .reply = incident.reply,
+       .report = incident.report,
+       .hva = incident.where.hva,
+       .gpa = incident.where.gpa,
+       .size = incident.where.lost_size,
+       .vcpu = lane < geometry_.vcpus() ? static_cast<std::int32_t>(lane) : -1,
+       .realtime_us = host_.realtime_us(),
+       .mcip = met_mcip(incident)});
+  if (!recorded) incident.reply = without_flags(incident.reply);
 }
 
 void Intake::answer(Incident& incident) {
   shm::write_line(reply_.line(incident.id), incident.reply, lane_key(incident.id.lane),
                   incident.sequence);
+  MEMFAIL_STEP(reply_committed);
   shm::wake_waiter(request_, reply_, incident.id);  // fences first
   incident.phase = CellPhase::kAnswered;
-}
-
-// ---- the end of an incident ----------------------------------------------------
-
-Intake::Step Intake::take_outcome(Incident& incident) {
-  wire::OutcomeLine outcome;
-  const std::byte* line = request_.line(incident.id, LineKind::kOutcome);
-  switch (shm::read_line(line, lane_key(incident.id.lane), incident.sequence, outcome)) {
-    case LineState::kOther:
-      return false;
-    case LineState::kCorrupt:
-      return std::unexpected(broken(incident, "outcome", "fails its CRC"));
-    case LineState::kCommitted:
-      break;
-  }
-  if (const char* field = check_outcome(outcome, geometry_.vcpus())) {
-    return std::unexpected(broken(incident, field, "is out of range"));
-  }
-  if (!unchanged(incident)) {
-    return std::unexpected(broken(incident, "a committed line", "changed before it was retired"));
-  }
-  locate(incident);  // a fallback's outcome may come before we ever looked
-  const journal::EventFields fields = outcome_event(vm_, incident, geometry_.vcpus(), outcome);
-  counts_.late += fields.late ? 1 : 0;
-  publish(fields);
-  retire(incident);
-  return true;
-}
-
-namespace {
-
-// Reads again only to compare: what was copied stays what counts.
-template <typename Line>
-bool same_line(const std::byte* at, const shm::LineKey& key, std::uint64_t n, const Line& copy) {
-  Line now;
-  return shm::read_line(at, key, n, now) == LineState::kCommitted &&
-         std::memcmp(&now, &copy, sizeof copy) == 0;
-}
-
-}  // namespace
-
-bool Intake::unchanged(const Incident& incident) const {
-  const shm::LineKey key = lane_key(incident.id.lane);
-  return same_line(request_.line(incident.id, LineKind::kReport), key, incident.sequence,
-                   incident.report) &&
-         (!incident.has_snapshot || same_line(request_.line(incident.id, LineKind::kSnapshot), key,
-                                              incident.sequence, incident.snapshot));
-}
-
-// Only once the event is recorded: from here on the cell may be claimed again.
-void Intake::retire(Incident& incident) {
-  shm::store_word(reply_.line(incident.id), wire::kReplyRetiredOffset, incident.sequence);
-  incident.begin_next();
-  ++lane_retired_[incident.id.lane];
-}
-
-void Intake::publish(const journal::EventFields& fields) {
-  journal::EventFields dated = fields;
-  dated.realtime_us = host_.realtime_us();
-  host_.records().append_event(dated);
-  host_.event_appended();
-  host_.log(incident_line(dated));
-}
-
-std::optional<Refusal> Intake::count_lost() {
-  const std::uint64_t lost = request_.lost_reports();
-  if (lost == counts_.lost) return std::nullopt;
-  if (lost < counts_.lost) {
-    return refuse_limit(ErrorCode::area, "lost_reports", lost, counts_.lost);
-  }
-  publish(counted_event(vm_, wire::Reason::lane_full, lost - counts_.lost));
-  counts_.lost = lost;
-  return std::nullopt;
-}
-
-// ---- the VMM is gone --------------------------------------------------------------
-
-std::uint32_t Intake::open() const {
-  return static_cast<std::uint32_t>(
-      std::count_if(incidents_.begin(), incidents_.end(),
-                    [](const Incident& one) { return one.phase != CellPhase::kFree; }));
-}
-
-// Nobody writes any more, so this ends. What breaks the contract here is the last
-// word of a process that died: told, and left.
-void Intake::orphan_all() {
-  draining_ = true;
-  for (;;) {
-    const auto drained = pass();
-    if (!drained) host_.log("VM '" + vm_.name + "' exited: " + drained.error().text);
-    if (!drained || *drained == Pass::kNothing) break;
-  }
-  for (Incident& incident : incidents_) {
-    if (incident.phase == CellPhase::kFree) continue;
-    locate(incident);
-    const std::uint64_t claim =
-        shm::load_word(request_.line(incident.id, LineKind::kOutcome), wire::kOutcomeClaimOffset);
-    const bool claimed = claim >> 16 == incident.sequence;
-    publish(orphan_event(vm_, incident, geometry_.vcpus(), claimed));
-    retire(incident);
-  }
-  if (const std::uint64_t half = count_half_written(); half != 0) {
-    publish(counted_event(vm_, wire::Reason::half_written, half));
-  }
-}
-
-// Claims that never became a report. The peer's word is bounded by what a lane
-// can hold.
-std::uint64_t Intake::count_half_written() const {
-  std::uint64_t half = 0;
-  for (std::uint32_t lane = 0; lane < geometry_.lanes(); ++lane) {
-    const std::uint64_t next = shm::load_word(request_.lane(lane), wire::kLaneNextOffset);
-    if (next <= lane_retired_[lane]) continue;
-    half += std::min<std::uint64_t>(next - lane_retired_[lane], geometry_.cells(lane));
-  }
-  return half;
 }
 
 }  // namespace memfail::session

@@ -27,9 +27,11 @@
 
 #include "shm/area.h"
 #include "sidecar/decision/decide.h"
+#include "sidecar/session/event_gate.h"
 #include "sidecar/session/host.h"
 #include "sidecar/session/incident.h"
 #include "sidecar/session/incident_event.h"
+#include "sidecar/session/poison_table.h"
 #include "sidecar/session/refusal.h"
 #include "sidecar/session/region_history.h"
 
@@ -38,6 +40,7 @@ namespace memfail::session {
 struct IntakeCounts {
   std::uint64_t incidents = 0;  // reports seen
   std::uint64_t lost = 0;       // reports the VMM could not even write down
+  std::uint64_t backing_store = 0;  // SIGBUS that was no hardware error
   std::uint64_t late = 0;       // verdicts that came after the deadline
 };
 
@@ -46,10 +49,8 @@ class Intake {
   // How much one session may do before the others have their turn.
   static constexpr std::uint32_t kBudget = 64;
 
-  enum class Pass : std::uint8_t { kNothing, kProgress, kBudgetSpent };
-
   Intake(Host& host, const VmLabel& vm, const decision::GuestProfile& guest,
-         const RegionHistory& regions, decision::Policy policy);
+         const RegionHistory& regions, const decision::Rules& rules);
 
   // New areas, at attach: the cells go on from what either side knows as done.
   std::optional<Refusal> attach(shm::RequestView request, shm::ReplyView reply);
@@ -58,12 +59,21 @@ class Intake {
   // written again, since nobody knows whether they were seen.
   void repeat_answers();
 
-  // One pass; a refusal ends the session.
-  std::expected<Pass, Refusal> pass(std::uint32_t budget = kBudget);
+  // One pass over the cells; gives how many of them went on. From `budget` on it
+  // breaks off, and the next pass begins there. A refusal ends the session.
+  std::expected<std::uint32_t, Refusal> pass(std::uint32_t budget = kBudget);
+
+  // After the first commit of this session here: what an earlier sidecar folded into
+  // events that it never came to write is told now.
+  void tell_leftovers();
 
   // The VMM is gone: drains what it left, then what is open becomes events.
   void orphan_all();
 
+  // What the VMM lists: at attach, and with the repairs of a guest reset.
+  std::optional<Refusal> take_pages(const wire::PoisonPages& message);
+
+  const PoisonTable& poison() const { return poison_; }
   std::uint32_t open() const;
   const IntakeCounts& counts() const { return counts_; }
 
@@ -77,14 +87,28 @@ class Intake {
   Step take_verdict(Incident& incident);
   Step take_snapshot(Incident& incident);
   Step take_outcome(Incident& incident);
+  std::optional<Refusal> take_older(const Incident& incident);
   void locate(Incident& incident);
   void decide(Incident& incident);
+  void promise(Incident& incident);
   void answer(Incident& incident);
+  void note_report(Incident& incident, wire::Verdict verdict);
+  void take_repair(const wire::PoisonPage& page);
+  void announce_due(std::uint64_t now_ns);
+  void announce(const Announcement& announcement);
   void retire(Incident& incident);
+  Incident* oldest_open(std::uint32_t lane);
+  void orphan(Incident& incident);
+  void end(Incident& incident, journal::EventFields fields);
+  journal::IncidentId id_of(const Incident& incident) const;
+  PageReport page_report(const Incident& incident) const;
   bool unchanged(const Incident& incident) const;
-  std::optional<Refusal> count_lost();
+  std::optional<Refusal> take_counters();
+  std::optional<Refusal> take_counter(const char* field, std::uint64_t now, std::uint64_t& seen,
+                                      wire::Reason reason);
   std::uint64_t count_half_written() const;
-  void publish(const journal::EventFields& fields);
+  std::uint64_t publish(const journal::EventFields& fields);  // the event's seq
+  void say_ended(const Incident& incident, std::uint64_t seq);
   Refusal broken(const Incident& incident, const char* field, const char* what) const;
   std::span<Incident> cells_of(std::uint32_t lane);
   shm::LineKey lane_key(std::uint32_t lane) const;
@@ -93,7 +117,7 @@ class Intake {
   const VmLabel& vm_;
   const decision::GuestProfile& guest_;
   const RegionHistory& regions_;
-  decision::Policy policy_;
+  const decision::Rules& rules_;
   shm::Geometry geometry_;
   shm::RequestView request_;
   shm::ReplyView reply_;
@@ -101,6 +125,8 @@ class Intake {
   std::vector<std::uint64_t> lane_retired_;  // incidents done with, by lane
   std::uint32_t cursor_ = 0;                 // lane at which the next pass begins
   bool draining_ = false;                    // no verdicts any more
+  PoisonTable poison_;
+  EventGate gate_;
   IntakeCounts counts_;
 };
 

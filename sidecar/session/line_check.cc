@@ -21,7 +21,7 @@ bool known_code(const wire::ReportLine& line) {
 }  // namespace
 
 const char* check_report(const wire::ReportLine& line, bool vcpu_lane) {
-  if (line.kind() == wire::ReportKind::none || !within(line.kind(), wire::ReportKind::mmio_exit)) {
+  if (line.kind() == wire::ReportKind::none || !within(line.kind(), wire::ReportKind::MAX)) {
     return "report.kind";
   }
   if (line.thread() == wire::ThreadKind::none || !within(line.thread(), wire::ThreadKind::other)) {
@@ -41,9 +41,9 @@ const char* check_snapshot(const wire::SnapshotLine& line, std::uint32_t vcpus) 
 
 const char* check_outcome(const wire::OutcomeLine& line, std::uint32_t vcpus) {
   if (!within(line.verdict(), wire::Verdict::abort)) return "outcome.verdict";
-  if (!within(line.decided_by(), wire::DecidedBy::abort)) return "outcome.decided_by";
+  if (!within(line.decided_by(), wire::DecidedBy::MAX)) return "outcome.decided_by";
   if (!within(line.delivered(), wire::Delivered::unknown)) return "outcome.delivered";
-  if (!within(line.reason(), wire::Reason::policy)) return "outcome.reason";
+  if (!within(line.reason(), wire::Reason::MAX)) return "outcome.reason";
   if (line.bank() >= decision::kMaxBanks && line.bank() != wire::kNoBank) return "outcome.bank";
   if (line.late() > 1) return "outcome.late";
   if (line.vcpu() >= vcpus && line.vcpu() != wire::kNoVcpu) return "outcome.vcpu";

@@ -34,10 +34,34 @@ bool same_guest(const decision::GuestProfile& a, const decision::GuestProfile& b
   return a.vcpus == b.vcpus && a.vendor == b.vendor;
 }
 
+Identity owner_of(const journal::OwnedSession& record) {
+  return {.uid = record.uid, .gid = record.gid, .label = record.label, .pid = 0};
+}
+
+// Nobody but its owner, with the key that its welcome brought, comes back to a session.
+std::optional<Refusal> refuse_stranger(const wire::Hello& hello, const Identity& identity,
+                                       const Identity& owner, const wire::Id128& resume_key) {
+  if (hello.resume_key() == nullptr || !same_id(*hello.resume_key(), resume_key)) {
+    return refuse(ErrorCode::resume_key, "hello.resume_key",
+                  hello.resume_key() == nullptr
+                      ? "a session with this id exists, and the hello has no resume key"
+                      : "a session with this id exists, and the resume key is another");
+  }
+  if (identity.uid != owner.uid) {
+    return refuse_limit(ErrorCode::identity, "uid", identity.uid, owner.uid);
+  }
+  if (identity != owner) {
+    return refuse(ErrorCode::identity, "peer",
+                  "the session is another group's or security label's: gid " +
+                      std::to_string(owner.gid) + ", label '" + owner.label + "'");
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::expected<SessionTable::Attached, Refusal> SessionTable::hello(
-    const wire::Hello& hello, Identity identity, AttachedDescriptors descriptors) {
+    const wire::Hello& hello, const Identity& identity, AttachedDescriptors descriptors) {
   if (host_.discards_clogged()) {
     return std::unexpected(refuse(ErrorCode::limit, "descriptors",
                                   "too many descriptors that cannot be closed; try again later"));
@@ -62,7 +86,7 @@ std::expected<SessionTable::Attached, Refusal> SessionTable::hello(
 }
 
 std::expected<Session*, Refusal> SessionTable::find_or_make(const wire::Hello& hello,
-                                                            Identity identity) {
+                                                            const Identity& identity) {
   const auto found = sessions_.find(key_of(*hello.session()));
   if (found != sessions_.end()) {
     if (auto refusal = may_resume(*found->second, hello, identity)) {
@@ -70,43 +94,63 @@ std::expected<Session*, Refusal> SessionTable::find_or_make(const wire::Hello& h
     }
     return found->second.get();
   }
-  // A resume key that nobody here gave is not an error: the sidecar that gave it
-  // is gone, and the request area says what it had retired.
-  SessionConfig config;
-  config.label = {*hello.session(), hello.vm_uuid()->str(), hello.vm_name()->str()};
-  config.identity = identity;
-  config.guest = profile_of(hello);
-  config.policy = policy_;
-  config.resume_key = random_id();
-  config.started_ns = shm::monotonic_ns();
-  auto made = std::make_unique<Session>(host_, std::move(config));
+  auto config = config_of(hello, identity);
+  if (!config) return std::unexpected(config.error());
+  auto made = std::make_unique<Session>(host_, std::move(*config));
   Session* const session = made.get();
   sessions_.emplace(key_of(*hello.session()), std::move(made));
   return session;
 }
 
+// Of a VM that attaches for the first time, or comes back to a sidecar that knows it from
+// its records alone. A resume key that nobody has on record is not an error: the request
+// area says what the sidecar that gave it had retired.
+std::expected<SessionConfig, Refusal> SessionTable::config_of(const wire::Hello& hello,
+                                                              const Identity& identity) {
+  SessionConfig config;
+  config.label = {*hello.session(), hello.vm_uuid()->str(), hello.vm_name()->str()};
+  config.identity = identity;
+  // Its own word counts only where the kernel has none: it may live in a namespace.
+  const std::uint32_t pid = identity.pid != 0 ? identity.pid : hello.vmm_pid();
+  config.process = {pid, hello.vmm_start_time()};
+  config.guest = profile_of(hello);
+  config.rules = host_.rules_for(config.label.name);
+  config.resume_key = random_id();
+  config.started_ns = shm::monotonic_ns();
+  const auto& recorded = host_.records().state().sessions();
+  const auto known = recorded.find(*hello.session());
+  if (known == recorded.end() || !known->second.record) return config;
+  const journal::OwnedSession& record = *known->second.record;
+  if (auto refusal = refuse_stranger(hello, identity, owner_of(record), record.resume_key)) {
+    return std::unexpected(*refusal);
+  }
+  config.resume_key = record.resume_key;
+  return config;
+}
+
 std::optional<Refusal> SessionTable::may_resume(Session& session, const wire::Hello& hello,
-                                                Identity identity) {
+                                                const Identity& identity) {
   const bool attached =
       session.state() == SessionState::kAttached && !host_.notice_hang_up(session);
   if (attached) {
     return refuse(ErrorCode::session_taken, "hello.session",
                   "a session with this id is attached already (VM '" + session.label().name + "')");
   }
-  if (hello.resume_key() == nullptr || !same_id(*hello.resume_key(), session.config().resume_key)) {
-    return refuse(ErrorCode::resume_key, "hello.resume_key",
-                  hello.resume_key() == nullptr
-                      ? "a session with this id exists, and the hello has no resume key"
-                      : "a session with this id exists, and the resume key is another");
-  }
-  if (identity.uid != session.config().identity.uid) {
-    return refuse_limit(ErrorCode::identity, "uid", identity.uid, session.config().identity.uid);
+  if (auto refusal = refuse_stranger(hello, identity, session.config().identity,
+                                     session.config().resume_key)) {
+    return refusal;
   }
   if (!same_guest(session.config().guest, profile_of(hello))) {
     return refuse_limit(ErrorCode::vcpus, "hello.vcpus of a resumed session", hello.vcpus(),
                         session.config().guest.vcpus);
   }
   return std::nullopt;
+}
+
+void SessionTable::renew_rules() {
+  for (const auto& [key, session] : sessions_) {
+    session->set_rules(host_.rules_for(session->label().name));
+  }
 }
 
 void SessionTable::hang_up(Session& session) {
@@ -122,7 +166,7 @@ void SessionTable::forget_oldest() {
   const auto found = sessions_.find(detached_.front());
   host_.log("VM '" + found->second->label().name + "' forgotten: more than " +
             std::to_string(kMaxDetached) + " sessions are detached");
-  destroy(*found->second);
+  leave(*found->second);
 }
 
 void SessionTable::exited(Session& session) {
@@ -130,12 +174,31 @@ void SessionTable::exited(Session& session) {
   session.exit();
   host_.log("VM '" + session.label().name + "' exited" +
             (open == 0 ? "" : "; " + std::to_string(open) + " incident(s) were open"));
+  host_.records().end_session(session.label().session);
+  destroy(session);
+}
+
+void SessionTable::goodbye(Session& session, std::string_view why) {
+  session.exit();
+  host_.log("VM '" + session.label().name + "' left: " + std::string(why));
+  host_.records().end_session(session.label().session);
   destroy(session);
 }
 
 void SessionTable::end(Session& session, std::string_view why) {
   host_.log("VM '" + session.label().name + "' ended: " + std::string(why));
-  destroy(session);
+  leave(session);
+}
+
+// Its VMM lives on, with incidents on record: somebody must know when it ends.
+void SessionTable::leave(Session& session) {
+  const wire::Id128 id = session.label().session;
+  const bool recorded = host_.records().state().sessions().contains(id);
+  host_.gone(session);
+  shm::UniqueFd vmm = session.release_vmm();
+  detached_.remove(key_of(id));
+  sessions_.erase(key_of(id));
+  if (recorded && vmm.valid()) host_.watch_absent(id, std::move(vmm));
 }
 
 void SessionTable::destroy(Session& session) {

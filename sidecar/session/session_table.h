@@ -18,7 +18,7 @@ class SessionTable {
  public:
   static constexpr std::size_t kMaxDetached = 4096;
 
-  SessionTable(Host& host, decision::Policy policy) : host_(host), policy_(policy) {}
+  explicit SessionTable(Host& host) : host_(host) {}
 
   struct Attached {
     Session* session = nullptr;
@@ -28,12 +28,15 @@ class SessionTable {
 
   // Everything that a hello may be refused for is refused here. `descriptors` that
   // fail their check are discarded through the host.
-  std::expected<Attached, Refusal> hello(const wire::Hello& hello, Identity identity,
+  std::expected<Attached, Refusal> hello(const wire::Hello& hello, const Identity& identity,
                                          AttachedDescriptors descriptors);
 
   void hang_up(Session& session);  // its connection ended; it may come back
   void exited(Session& session);   // its VMM ended; destroys it
-  void end(Session& session, std::string_view why);  // goodbye or breach; destroys it
+  // The VM goes away by itself; destroys the session.
+  void goodbye(Session& session, std::string_view why);
+  // A breach; destroys the session. Its VMM may come back, and is on record.
+  void end(Session& session, std::string_view why);
 
   // In order of id.
   template <typename Visitor>
@@ -42,17 +45,23 @@ class SessionTable {
   }
   std::size_t size() const { return sessions_.size(); }
 
+  // The policy was replaced: each VM's next decision is by the new one.
+  void renew_rules();
+
  private:
   using Key = std::pair<std::uint64_t, std::uint64_t>;
 
   static Key key_of(const wire::Id128& id) { return {id.high(), id.low()}; }
-  std::expected<Session*, Refusal> find_or_make(const wire::Hello& hello, Identity identity);
-  std::optional<Refusal> may_resume(Session& session, const wire::Hello& hello, Identity identity);
+  std::expected<Session*, Refusal> find_or_make(const wire::Hello& hello, const Identity& identity);
+  std::optional<Refusal> may_resume(Session& session, const wire::Hello& hello,
+                                    const Identity& identity);
+  std::expected<SessionConfig, Refusal> config_of(const wire::Hello& hello,
+                                                  const Identity& identity);
   void destroy(Session& session);
+  void leave(Session& session);
   void forget_oldest();
 
   Host& host_;
-  decision::Policy policy_;
   std::map<Key, std::unique_ptr<Session>> sessions_;
   std::list<Key> detached_;  // oldest first
 };

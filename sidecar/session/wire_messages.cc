@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sidecar/session/wire_messages.h"
 
+#include "sidecar/decision/fallback_rules.h"
+
 #include "shm/geometry.h"
 #include "sidecar/decision/region_map.h"
 
@@ -12,27 +14,19 @@ void finish(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id, wire::Bod
   wire::FinishMessageBuffer(builder, wire::CreateMessage(builder, id, type, body));
 }
 
-// FNV-1a: tells two policies apart, protects nothing.
-std::uint64_t digest(std::string_view text) {
-  std::uint64_t hash = 0xCBF29CE484222325u;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
-  return hash;
-}
-
 }  // namespace
 
 void encode_welcome(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id,
                     const WelcomeFields& fields) {
   builder.Clear();
-  const auto policy = builder.CreateString(fields.policy.data(), fields.policy.size());
   wire::WelcomeBuilder welcome(builder);
   welcome.add_version(kProtocolVersion);
   welcome.add_features(fields.features);
   welcome.add_resume_key(&fields.resume_key);
   welcome.add_max_regions(static_cast<std::uint32_t>(decision::kMaxRegions));
   welcome.add_max_vcpus(shm::kMaxVcpus);
-  welcome.add_policy(policy);
-  welcome.add_policy_digest(digest(fields.policy));
+  const wire::FallbackRules rules = decision::to_wire(fields.rules);
+  welcome.add_rules(&rules);
   welcome.add_resumed(fields.resumed);
   finish(builder, id, wire::Body::Welcome, welcome.Finish().Union());
 }
@@ -40,6 +34,20 @@ void encode_welcome(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id,
 void encode_ack(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id, std::uint64_t of) {
   builder.Clear();
   finish(builder, id, wire::Body::Ack, wire::CreateAck(builder, of).Union());
+}
+
+void encode_order(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id, const Order& order) {
+  builder.Clear();
+  if (const auto* drill = std::get_if<DrillOrder>(&order)) {
+    const auto body = wire::CreateDrill(builder, drill->gpa, drill->kind, drill->vcpu);
+    return finish(builder, id, wire::Body::Drill, body.Union());
+  }
+  const auto& injection = std::get<InjectionOrder>(order);
+  const decision::MachineCheck& record = injection.record;
+  const auto body =
+      wire::CreateInject(builder, injection.vcpu, record.bank, record.status, record.mcg_status,
+                         record.address, record.misc, injection.broadcast);
+  finish(builder, id, wire::Body::Inject, body.Union());
 }
 
 void encode_error(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id,

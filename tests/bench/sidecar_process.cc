@@ -31,7 +31,9 @@ SidecarProcess::SidecarProcess(const std::string& program) : folder_(make_folder
     std::filesystem::remove(folder_);
     fail("no sidecar at " + program + " (build it, or name another with --memfaild)");
   }
-  child_ = run_program({program, "--socket-path", socket_path()}, folder_ + "/log");
+  // One page, met again and again: only QEMU's policy goes on telling the guest.
+  child_ =
+      run_program({program, "--policy", "qemu", "--socket-path", socket_path()}, folder_ + "/log");
   wait_until_listening();
 }
 
@@ -45,7 +47,8 @@ SidecarProcess::~SidecarProcess() {
 
 void SidecarProcess::wait_until_listening() const {
   const std::uint64_t until = shm::monotonic_ns() + kStartLimitNs;
-  while (::access(socket_path().c_str(), F_OK) != 0) {
+  // The socket's file is there before it listens: the log says which of the two it is.
+  while (!last_line().contains("listening on")) {
     if (child_.has_ended()) fail("the sidecar ended at once: " + last_line());
     if (shm::monotonic_ns() > until) fail("the sidecar does not listen: " + last_line());
     ::nanosleep(&kLook, nullptr);

@@ -43,6 +43,7 @@ wire::SnapshotLine ready_guest(const memfail_shim& shim) {
           shim.regions.generation.load(),
           shim.guest_epoch.load(),
           0,
+          0,
           0};
 }
 

@@ -81,7 +81,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   guest.vcpus = kVcpus;
   guest.mcg_cap_configured = guest.mcg_cap_kvm = 0x100010A;
   const memfail::session::RegionHistory regions;
-  Intake intake(host, vm, guest, regions, memfail::decision::Policy::kQemu);
+  const memfail::decision::Rules rules;
+  Intake intake(host, vm, guest, regions, rules);
   const shm::RequestView request(areas().request.mapping.data(), kGeometry);
   const shm::ReplyView reply(areas().reply.mapping.data(), kGeometry);
   if (intake.attach(request, reply)) return 0;

@@ -12,17 +12,21 @@
 #include "schema/control_generated.h"
 #include "shm/area.h"
 #include "shm/control_socket.h"
+#include "sidecar/decision/fallback_rules.h"
 
 namespace {
 
 namespace shm = memfail::shm;
 namespace wire = memfail::wire;
 
+constexpr auto kFeatures = static_cast<std::uint64_t>(wire::Feature::ANY);
+
 memfail_shim* make_shim(int socket) {
   memfail_config config{};
   config.struct_size = sizeof config;
   config.socket_fd = socket;
   config.vcpus = 1;
+  config.allow = MEMFAIL_ALLOW_DRILLS | MEMFAIL_ALLOW_INJECTIONS;
   config.ops.struct_size = sizeof config.ops;
   config.ops.post = [](void*, std::uint32_t, void (*)(void*), void*) { return -1; };
   config.ops.abort = [](void*, const memfail_incident*) { std::abort(); };
@@ -47,7 +51,8 @@ void send(int socket, const std::vector<std::uint8_t>& packet, int fd) {
 void send_welcome(int socket, int reply_fd) {
   flatbuffers::FlatBufferBuilder builder;
   const wire::Id128 key(3, 4);
-  const auto welcome = wire::CreateWelcome(builder, 1, 0, &key, 32768, 1024);
+  const wire::FallbackRules rules = memfail::decision::to_wire({});
+  const auto welcome = wire::CreateWelcome(builder, 1, kFeatures, &key, 32768, 1024, &rules);
   wire::FinishMessageBuffer(builder,
                             wire::CreateMessage(builder, 1, wire::Body::Welcome, welcome.Union()));
   const std::uint8_t* data = builder.GetBufferPointer();

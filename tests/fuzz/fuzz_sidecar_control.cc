@@ -17,6 +17,7 @@ namespace shm = memfail::shm;
 namespace wire = memfail::wire;
 
 const wire::Id128 kSession{1, 2};
+constexpr auto kFeatures = static_cast<std::uint64_t>(wire::Feature::ANY);
 
 shm::Received good_descriptors() {
   shm::Received received;
@@ -41,7 +42,7 @@ void take(Dialogue& dialogue, std::span<const std::uint8_t> packet, shm::Receive
 void attach(Dialogue& dialogue) {
   flatbuffers::FlatBufferBuilder builder;
   const auto hello =
-      wire::CreateHello(builder, 1, 1, 0, &kSession, nullptr, builder.CreateString("uuid"),
+      wire::CreateHello(builder, 1, 1, kFeatures, &kSession, nullptr, builder.CreateString("uuid"),
                         builder.CreateString("vm"), wire::Vendor::intel, 0, 0, 0, 0, 2, 100);
   wire::FinishMessageBuffer(builder,
                             wire::CreateMessage(builder, 1, wire::Body::Hello, hello.Union()));
@@ -53,11 +54,12 @@ void attach(Dialogue& dialogue) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   FuzzedDataProvider data(bytes, size);
   memfail::test::FakeHost host;
-  memfail::session::SessionTable table(host, memfail::decision::Policy::kQemu);
+  memfail::session::SessionTable table(host);
   Dialogue dialogue(table, host, {});
   if (data.ConsumeBool()) attach(dialogue);
   while (data.remaining_bytes() > 0 && dialogue.state() != DialogueState::kEnded) {
     const bool descriptors = data.ConsumeBool();
+    if (dialogue.give(memfail::session::DrillOrder{})) dialogue.answer_sent();
     const auto length = data.ConsumeIntegralInRange<std::size_t>(0, 4096);
     const auto packet = data.ConsumeBytes<std::uint8_t>(length);
     take(dialogue, packet, descriptors ? good_descriptors() : shm::Received{});

@@ -138,7 +138,7 @@ TEST_F(InjectTest, OfTwoOutstandingTheRequiredOneGoesFirstAndTheOtherMeetsIt) {
   EXPECT_EQ(rig.incidents()[0].hva, rig.hva(3));
   expect(rig.incidents()[0], Verdict::inject, Delivered::delivered, Reason::guest_memory);
   EXPECT_EQ(rig.incidents()[1].hva, rig.hva(5));
-  expect(rig.incidents()[1], Verdict::ignore, Delivered::none, Reason::mce_in_progress);
+  expect(rig.incidents()[1], Verdict::ignore, Delivered::none, Reason::mce_pending);
   EXPECT_EQ(rig.bank_status(9), kIntelRequired);
   ASSERT_TRUE(rig.run_until(PORT_RECOVERED));
   EXPECT_EQ(rig.seen().size(), 1U);
@@ -196,11 +196,11 @@ TEST_F(InjectTest, TheVmmsOwnWayOfSettingIsUsedInsteadOfTheIoctl) {
   });
   ASSERT_TRUE(rig.run_until(PORT_READY));
   rig.raise(kRequired, 3);
-  rig.handle();
+  EXPECT_EQ(rig.handle(), MEMFAIL_DO_RESET) << "the access would come again without end";
   EXPECT_EQ(calls, 1);
   EXPECT_EQ(rig.queued(), -1);
   ASSERT_EQ(rig.incidents().size(), 1U);
-  expect(rig.incidents()[0], Verdict::inject, Delivered::dropped, Reason::guest_memory);
+  expect(rig.incidents()[0], Verdict::reset, Delivered::dropped, Reason::dropped_by_kvm);
 }
 
 }  // namespace

@@ -117,7 +117,8 @@ void Rig::make_shim(const Adjust& adjust) {
   if (memfail_regions_commit(shim_, &error) != 0) reference::die(error.text);
 }
 
-FakeSidecar& Rig::attach() {
+FakeSidecar& Rig::attach(std::uint64_t features) {
+  sidecar_.agree_on(features);
   if (!sidecar_.attach(shim_)) reference::die("the fake sidecar could not attach");
   return sidecar_;
 }
@@ -147,6 +148,17 @@ void Rig::set_cr4_mce(bool on, std::uint32_t vcpu) const {
   must(::ioctl(fd(vcpu), KVM_GET_SREGS, &sregs), "KVM_GET_SREGS");
   sregs.cr4 = on ? sregs.cr4 | reference::kCr4Mce : sregs.cr4 & ~reference::kCr4Mce;
   must(::ioctl(fd(vcpu), KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
+}
+
+void Rig::recover(std::uint32_t vcpu) const {
+  kvm_vcpu_events events{};
+  must(::ioctl(fd(vcpu), KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
+  events.exception = {};
+  must(::ioctl(fd(vcpu), KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+  set_msr(reference::kMsrMcgStatus, 0, vcpu);
+  for (std::uint32_t bank = 0; bank < 10; ++bank) {
+    set_msr(reference::kMsrMc0Ctl + 4 * bank + 1, 0, vcpu);
+  }
 }
 
 void Rig::raise(int code, std::uint64_t page, std::uint32_t vcpu) {

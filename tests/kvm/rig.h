@@ -49,6 +49,8 @@ class Rig {
   // The exception queued or injected; -1: none.
   [[nodiscard]] int queued(std::uint32_t vcpu = 0) const;
   void set_cr4_mce(bool on, std::uint32_t vcpu = 0) const;
+  // As the guest's handler does: ready for the next one.
+  void recover(std::uint32_t vcpu = 0) const;
 
   // A report of this vCPU as its handler makes it, inside the bracket.
   void raise(int code, std::uint64_t page, std::uint32_t vcpu = 0);
@@ -65,7 +67,7 @@ class Rig {
   std::vector<Posted> take_posted(std::uint32_t vcpu);
 
   // A sidecar that the test speaks for, attached.
-  FakeSidecar& attach();
+  FakeSidecar& attach(std::uint64_t features = 0);
 
  private:
   struct Vcpu {

@@ -3,7 +3,9 @@
 """Runs clang-tidy over the compile database, and skips what passed before.
 
 A file's key is the content of everything its object was built from (ninja knows
-that after a build), its compile command, .clang-tidy and clang-tidy's version.
+that after a build), its compile command, .clang-tidy and clang-tidy's version; not
+where the tree stands, so that a fresh clone need not check again what passed in
+another.
 """
 
 import argparse
@@ -48,11 +50,11 @@ def built_from(build):
     return result
 
 
-def key_of(entry, dependencies, fixed):
+def key_of(entry, dependencies, fixed, root):
     digest = hashlib.sha256(fixed.encode())
-    digest.update(entry["command"].encode())
+    digest.update(entry["command"].replace(root, ".").encode())
     for path in sorted(set(dependencies + [entry["file"]])):
-        digest.update(f"{path} {content_hash(path)}\n".encode())
+        digest.update(f"{path.replace(root, '.')} {content_hash(path)}\n".encode())
     return digest.hexdigest()
 
 
@@ -105,7 +107,7 @@ def main():
     dependencies = built_from(build)
     stamps, todo = {}, []
     for entry in our_entries(build, root):
-        key = key_of(entry, dependencies.get(object_of(entry), []), fixed)
+        key = key_of(entry, dependencies.get(object_of(entry), []), fixed, root)
         stamps[entry["file"]] = os.path.join(options.cache, key)
         if not os.path.exists(stamps[entry["file"]]):
             todo.append(entry)

@@ -53,6 +53,7 @@ memfail_config shim_config(const FailureConfig& from, FailureHost& host) {
   config.max_regions = kMaxRegions;
   config.deadline_ms = from.deadline_ms;
   config.fallback = from.fallback;
+  config.allow = from.allow;
   config.ops = operations();
   config.opaque = &host;
   return config;
@@ -60,6 +61,13 @@ memfail_config shim_config(const FailureConfig& from, FailureHost& host) {
 
 void must_accept(int result, const memfail_error& error) {
   if (result < 0) die(error.text);
+}
+
+memfail_status status_of(const memfail_shim* shim) {
+  memfail_status status{};
+  status.struct_size = sizeof(status);
+  memfail_shim_state(shim, &status);
+  return status;
 }
 
 }  // namespace
@@ -106,11 +114,8 @@ std::string Failures::attach() {
   return memfail_shim_attach(shim_.get(), 0, &error) < 0 ? error.text : "";
 }
 
-bool Failures::attached() const {
-  memfail_status status{};
-  status.struct_size = sizeof(status);
-  memfail_shim_state(shim_.get(), &status);
-  return status.state == MEMFAIL_ATTACHED;
-}
+bool Failures::attached() const { return status_of(shim_.get()).state == MEMFAIL_ATTACHED; }
+
+std::uint64_t Failures::broken_pages() const { return status_of(shim_.get()).poisoned; }
 
 }  // namespace memfail::reference

@@ -40,6 +40,7 @@ struct FailureConfig {
   unsigned vcpus = 1;
   unsigned deadline_ms = 0;
   memfail_fallback fallback = MEMFAIL_FALLBACK_BUILTIN;
+  std::uint32_t allow = 0;  // MEMFAIL_ALLOW_*: what operators may do
 };
 
 struct RamRegion {
@@ -62,10 +63,15 @@ class Failures {
   // Empty, or why there is no sidecar now. The fallback decides until there is one.
   std::string attach();
   bool attached() const;
+  // Pages of the guest that are broken, or whose repair the sidecar has yet to hear of.
+  std::uint64_t broken_pages() const;
 
   // For the event loop: poll this, call that.
   int fd() const { return memfail_shim_fd(shim_.get()); }
   void dispatch() { memfail_shim_dispatch(shim_.get()); }
+
+  // False: what may wait is only remembered. True again: the guest is told of it.
+  void vm_running(bool running) { memfail_vm_running(shim_.get(), running ? 1 : 0); }
 
   // With the vCPUs stopped.
   void guest_reset() { memfail_guest_reset(shim_.get()); }

@@ -19,6 +19,7 @@ void GuestView::on_out(unsigned vcpu, std::uint16_t port, std::uint32_t value) {
   build(reporter.building, port, value);
   count(reporter, port);
   if (port == PORT_RECOVERED) mark_recovered(vcpu);
+  if (port == PORT_DONE) reporter.last_value = value;
 }
 
 void GuestView::build(BankSeen& bank, std::uint16_t port, std::uint32_t value) {
@@ -92,6 +93,11 @@ void GuestView::mark_recovered(unsigned vcpu) {
 GuestCounts GuestView::counts(unsigned vcpu) const {
   const std::lock_guard lock(mutex_);
   return vcpus_[vcpu].counts;
+}
+
+std::uint32_t GuestView::last_value(unsigned vcpu) const {
+  const std::lock_guard lock(mutex_);
+  return vcpus_[vcpu].last_value;
 }
 
 std::vector<BankSeen> GuestView::banks() const {

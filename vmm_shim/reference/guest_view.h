@@ -38,12 +38,15 @@ class GuestView {
   void on_out(unsigned vcpu, std::uint16_t port, std::uint32_t value);
 
   GuestCounts counts(unsigned vcpu) const;
+  // What its last command left in eax: the value, of a load.
+  std::uint32_t last_value(unsigned vcpu) const;
   std::vector<BankSeen> banks() const;
 
  private:
   struct PerVcpu {
     GuestCounts counts;
     BankSeen building;
+    std::uint32_t last_value = 0;
   };
 
   void count(PerVcpu& vcpu, std::uint16_t port);

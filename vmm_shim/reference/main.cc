@@ -49,8 +49,10 @@ VmmConfig vmm_config(const Options& options, const Needs& needs) {
   config.failures.cpu = cpu_model(needs.vendor.value_or(options.vendor.value_or(Vendor::kIntel)));
   config.failures.mcg_cap_configured = kMcgCap | needs.mcg_cap;
   config.failures.vcpus = std::max(needs.vcpus, options.vcpus.value_or(1));
-  config.failures.deadline_ms = options.deadline_ms;
+  config.failures.deadline_ms = std::max(needs.deadline_ms, options.deadline_ms);
   config.failures.fallback = options.fallback;
+  if (options.allow_drills) config.failures.allow |= MEMFAIL_ALLOW_DRILLS;
+  if (options.allow_injections) config.failures.allow |= MEMFAIL_ALLOW_INJECTIONS;
   config.ram = needs.ram.value_or(options.ram.value_or(RamKind::kAnonymous));
   config.not_started = needs.not_started;
   config.mce_enabled = needs.mce_enabled;
@@ -73,7 +75,7 @@ int play(const Scenario& scenario, const Options& options, int output, Memory te
   prepare_last_words(output, so_far);
 
   if (options.hold) hold(output, "before");
-  Stage stage(vmm, options.poison);
+  Stage stage(vmm, options.poison, options.parity);
   scenario.play(stage);
   if (options.hold) {
     hold(output, "after");

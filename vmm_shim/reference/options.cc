@@ -66,14 +66,21 @@ void add_vm(CLI::App& app, Options& options, std::string& uuid) {
   app.add_option("--uuid", uuid, "UUID of the VM");
 }
 
-void add_failure_handling(CLI::App& app, Options& options) {
+void add_failure_handling(CLI::App& app, Options& options, std::string& policy) {
   app.add_option("--socket", options.socket, "memfaild's socket")->capture_default_str();
+  app.add_option("--policy", policy,
+                 "What the sidecar decides by: recommended (default) or qemu. The VMM does not "
+                 "ask; the scenario needs to know what to wait for")
+      ->check(CLI::IsMember({"recommended", "qemu"}));
   app.add_option("--deadline-ms", options.deadline_ms, "How long a verdict is waited for")
       ->check(CLI::Range(1u, 500u))
       ->capture_default_str();
   app.add_option("--fallback", options.fallback,
                  "Who decides without a sidecar: builtin (default), vmm, abort")
       ->transform(CLI::CheckedTransformer(kFallback).description(""));
+  app.add_flag("--allow-drills", options.allow_drills, "Let operators drill (memfailctl drill)");
+  app.add_flag("--allow-injections", options.allow_injections,
+               "Let operators make machine checks (memfailctl inject)");
 }
 
 }  // namespace
@@ -90,7 +97,8 @@ Options parse_options(int argc, char** argv) {
                  "hwpoison: break pages for real (root, CONFIG_MEMORY_FAILURE)")
       ->transform(CLI::CheckedTransformer(kPoison).description(""));
   add_vm(app, options, uuid);
-  add_failure_handling(app, options);
+  std::string policy = "recommended";
+  add_failure_handling(app, options, policy);
   app.add_option("--json", options.json, "Where the result goes; -: standard output");
   app.add_flag("--hold", options.hold,
                "Say {\"holding\":\"before\"} when the guest is ready and \"after\" when all is "
@@ -102,6 +110,7 @@ Options parse_options(int argc, char** argv) {
   }
   if (options.scenario.empty()) die("--scenario is missing; --list names them, --help explains");
   options.uuid = parse_uuid(uuid);
+  options.parity = policy == "qemu";
   return options;
 }
 

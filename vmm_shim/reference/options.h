@@ -22,9 +22,12 @@ struct Options {
   std::optional<unsigned> vcpus;
   std::optional<Vendor> vendor;
   std::optional<RamKind> ram;
+  bool parity = false;  // the sidecar decides as QEMU does
   PoisonKind poison = PoisonKind::kSignal;
   memfail_fallback fallback = MEMFAIL_FALLBACK_BUILTIN;
   unsigned deadline_ms = 100;
+  bool allow_drills = false;
+  bool allow_injections = false;
   std::string json = "-";
   bool hold = false;
 };

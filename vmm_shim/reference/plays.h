@@ -10,9 +10,15 @@ namespace memfail::reference {
 // plays_guest.cc: the guest's memory, and a guest that can be told.
 void play_ar_guest_ram(Stage& stage);
 void play_ao_guest_ram(Stage& stage);
+void play_ao_guest_ram_amd(Stage& stage);
 void play_ao_and_ar_together(Stage& stage);
 void play_broadcast(Stage& stage);
 void play_ar_same_page(Stage& stage);
+void play_ao_while_paused(Stage& stage);
+void play_bank_in_use(Stage& stage);
+void play_ao_hugetlb(Stage& stage);
+void play_exception_injected(Stage& stage);
+void play_memory_fault_exit(Stage& stage);
 void play_lmce(Stage& stage);
 
 // plays_unready.cc: a guest that cannot be told now, or never.
@@ -23,11 +29,27 @@ void play_ap_not_started(Stage& stage);
 void play_mcg_ctl_off(Stage& stage);
 void play_bank_ctl_off(Stage& stage);
 void play_emulated_access(Stage& stage);
+void play_ao_told_later(Stage& stage);
+void play_reset_repairs(Stage& stage);
+
+// plays_many.cc: more of it than one guest should have.
+void play_no_progress(Stage& stage);
+void play_storm(Stage& stage);
+void play_two_errors(Stage& stage);
+void play_one_page_many_vcpus(Stage& stage);
+
+// plays_operator.cc: an operator asks for it, by way of the sidecar.
+void play_drill_ar(Stage& stage);
+void play_drill_ao(Stage& stage);
+void play_drill_reset(Stage& stage);
+void play_injected(Stage& stage);
+void play_injected_broadcast(Stage& stage);
 
 // plays_vmm.cc: the failure hits the VMM itself.
 void play_ar_vmm_memory(Stage& stage);
 void play_ao_vmm_memory(Stage& stage);
 void play_ar_outside_run(Stage& stage);
 void play_si_kernel(Stage& stage);
+void play_adrerr(Stage& stage);
 
 }  // namespace memfail::reference

@@ -1,10 +1,45 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <atomic>
+
+#include "vmm_shim/reference/exit.h"
+#include "vmm_shim/reference/guest.h"
 #include "vmm_shim/reference/plays.h"
 #include "vmm_shim/reference/poison.h"
+#include "vmm_shim/reference/sigbus.h"
 
 namespace memfail::reference {
+namespace {
+
+// A file that is shorter than its mapping, and who mends that.
+int short_file = -1;
+std::atomic<unsigned> mended = 0;
+
+void mend(int, siginfo_t* info, void*) {
+  if (info->si_code != BUS_ADRERR || ftruncate(short_file, 4096) < 0) _exit(kExitFailure);
+  ++mended;
+}
+
+// As if the VMM had had this handler before memfail's came into it.
+void have_earlier_handler(Stage& stage) {
+  struct sigaction action{};
+  action.sa_sigaction = mend;
+  action.sa_flags = SA_SIGINFO;
+  must(sigaction(SIGBUS, &action, nullptr), "sigaction(SIGBUS)");
+  install_sigbus_handler(stage.vmm().failures().process_lane());
+}
+
+const volatile std::byte* map_short_file() {
+  short_file = must(memfd_create("short", MFD_CLOEXEC), "memfd_create");
+  void* page = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, short_file, 0);
+  if (page == MAP_FAILED) die("mapping a file");
+  return static_cast<const volatile std::byte*>(page);
+}
+
+}  // namespace
 
 // Ends in Vmm::abort(): the load cannot be resumed.
 void play_ar_vmm_memory(Stage& stage) { stage.this_thread_touches_broken(Stage::own_page()); }
@@ -25,6 +60,19 @@ void play_si_kernel(Stage& stage) {
   stage.vmm().vcpu(0).post(
       [&] { stage.vmm().vcpu(0).hooks().in_run = [] { raise_sigbus(SI_KERNEL, 0, 0); }; });
   stage.expect_incidents(1);
+}
+
+// SIGBUS, but no hardware error: a mapping without a page behind it (a truncated file,
+// an empty pool of huge pages). Whose the signal was before, has it; the guest never
+// hears of it. On a vCPU's thread, inside the bracket, by the kernel itself.
+void play_adrerr(Stage& stage) {
+  have_earlier_handler(stage);
+  const volatile std::byte* page = map_short_file();
+  stage.on_thread(0, [&] { stage.vmm().vcpu(0).hooks().in_run = [page] { (void)*page; }; });
+  stage.vmm().timeline().note("vCPU 0's thread touches a page past a file's end");
+  stage.expect("the earlier handler", [] { return mended == 1; });
+  stage.vmm().timeline().note("the signal was handed on");
+  stage.expect_out_of_handler(0);
 }
 
 }  // namespace memfail::reference

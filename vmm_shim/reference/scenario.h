@@ -22,7 +22,9 @@ struct Needs {
   bool real_poison = false;         // cannot be played with a raised signal
   std::optional<Vendor> vendor = {};
   std::optional<RamKind> ram = {};
+  std::size_t spare_ram = 0;        // more of it that the host must have free
   std::uint64_t mcg_cap = 0;        // more bits of MCG_CAP
+  unsigned deadline_ms = 0;         // for a verdict, at least: many have to meet first
 };
 
 struct Scenario {

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <barrier>
 #include <cstring>
 #include <future>
 #include <memory>
@@ -40,6 +42,27 @@ void Stage::arm(unsigned vcpu, std::uint32_t offset) {
 void Stage::guest_touches_broken(unsigned vcpu, std::uint32_t offset) {
   if (real()) return vmm_.command(vcpu, COMMAND_LOAD, offset);
   vmm_.vcpu(vcpu).post([this, vcpu, offset] { arm(vcpu, offset); });
+}
+
+void Stage::guests_touch_broken_at_once(const std::vector<std::uint32_t>& offsets) {
+  const auto all = std::make_shared<std::barrier<>>(std::ssize(offsets));
+  for (unsigned vcpu = 0; vcpu < offsets.size(); ++vcpu) {
+    const std::uint32_t offset = offsets[vcpu];
+    vmm_.vcpu(vcpu).post([this, vcpu, offset, all] {
+      VcpuHooks& hooks = vmm_.vcpu(vcpu).hooks();
+      // Gathered out of the guest, and halted when they are done, they do not take the
+      // processors from each other.
+      hooks.in_run = [this, vcpu, offset, all] {
+        if (real()) vmm_.command(vcpu, COMMAND_LOAD, offset);
+        all->arrive_and_wait();
+        if (!real()) raise_sigbus(BUS_MCEERR_AR, hva(offset), kPageShift);
+      };
+      hooks.before_handle = [this, vcpu, all] {
+        all->arrive_and_wait();
+        vmm_.command(vcpu, COMMAND_STOP);  // once it is told
+      };
+    });
+  }
 }
 
 void Stage::vcpu_told_of_broken(unsigned vcpu, std::uint32_t offset) {
@@ -82,6 +105,10 @@ void Stage::on_thread(unsigned vcpu, const std::function<void()>& function) {
   done.wait();
 }
 
+void Stage::fill_page(std::uint32_t offset, std::uint32_t value) const {
+  std::fill_n(reinterpret_cast<std::uint32_t*>(page(offset)), 4096 / sizeof(value), value);
+}
+
 std::byte* Stage::own_page() {
   void* page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) die(std::string("a page: ") + std::strerror(errno));
@@ -100,17 +127,40 @@ void Stage::expect_banks(unsigned vcpu, unsigned count) {
   expect("a machine check in the guest", [&] { return vmm_.view().counts(vcpu).banks >= count; });
 }
 
-void Stage::expect_recovered(unsigned vcpu) {
-  expect("the guest's recovery", [&] { return vmm_.view().counts(vcpu).recovered > 0; });
+void Stage::expect_recovered(unsigned vcpu, unsigned count) {
+  expect("the guest's recovery", [&] { return vmm_.view().counts(vcpu).recovered >= count; });
 }
 
 void Stage::expect_done(unsigned vcpu, unsigned count) {
   expect("the end of a guest command", [&] { return vmm_.view().counts(vcpu).done >= count; });
 }
 
+// The guest takes a command only outside it.
+void Stage::expect_out_of_handler(unsigned vcpu) {
+  const unsigned before = vmm_.view().counts(vcpu).done;
+  vmm_.command(vcpu, COMMAND_SCAN_BANKS);
+  expect_done(vcpu, before + 1);
+}
+
+void Stage::expect_load(unsigned vcpu, std::uint32_t offset, std::uint32_t value) {
+  const unsigned before = vmm_.view().counts(vcpu).done;
+  vmm_.command(vcpu, COMMAND_LOAD, offset);
+  expect_done(vcpu, before + 1);
+  const std::uint32_t loaded = vmm_.view().last_value(vcpu);
+  vmm_.timeline().note("the guest loads " + hex(loaded) + " from guest page " +
+                       hex(GUEST_TEST_REGION + offset));
+  if (loaded != value) missed_.push_back(hex(value) + " to be loaded, not " + hex(loaded));
+}
+
+// What is said last before the VMM ends may find its end first.
+bool Stage::repairs_are_told() const {
+  return !vmm_.failures().attached() || vmm_.failures().broken_pages() == 0;
+}
+
 void Stage::expect_reset() {
   expect("the VM's reset",
          [&] { return vmm_.state() == VmState::kReset && vmm_.view().counts(0).ready > 1; });
+  expect("the repair of its pages", [&] { return repairs_are_told(); });
 }
 
 }  // namespace memfail::reference

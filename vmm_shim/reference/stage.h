@@ -20,10 +20,11 @@ inline constexpr std::uint32_t kSecondPage = 0x205000;
 
 class Stage {
  public:
-  Stage(Vmm& vmm, PoisonKind poison) : vmm_(vmm), poison_(poison) {}
+  Stage(Vmm& vmm, PoisonKind poison, bool parity) : vmm_(vmm), poison_(poison), parity_(parity) {}
 
   Vmm& vmm() { return vmm_; }
   bool real() const { return poison_ == PoisonKind::kHwpoison; }
+  bool parity() const { return parity_; }  // the sidecar decides as QEMU does
 
   // -- what breaks -----------------------------------------------------------
   // The page is broken from here on; nobody is told.
@@ -37,29 +38,41 @@ class Stage {
   void this_thread_touches_broken(std::byte* page);
   // On the vCPU's own thread: the next KVM_RUN meets the broken page.
   void arm(unsigned vcpu, std::uint32_t offset);
+  // vCPU i touches the broken page offsets[i], all of them at once: none is handled
+  // before each has met its own. They take no more commands.
+  void guests_touch_broken_at_once(const std::vector<std::uint32_t>& offsets);
 
   // Runs `function` on the vCPU's thread, outside KVM_RUN, and waits for it.
   void on_thread(unsigned vcpu, const std::function<void()>& function);
   std::byte* page(std::uint32_t offset) const { return vmm_.test_region().data() + offset; }
+  // Writes the value all over the page.
+  void fill_page(std::uint32_t offset, std::uint32_t value) const;
   // A page of the VMM's own memory.
   static std::byte* own_page();
 
   // -- what shall come of it ---------------------------------------------------
   void expect_incidents(std::size_t count);
   void expect_banks(unsigned vcpu, unsigned count);
-  void expect_recovered(unsigned vcpu);
+  void expect_recovered(unsigned vcpu, unsigned count = 1);
   void expect_done(unsigned vcpu, unsigned count);
+  // The guest's #MC handler, if it runs, has returned.
+  void expect_out_of_handler(unsigned vcpu);
+  // The guest loads the page's first word, which is this.
+  void expect_load(unsigned vcpu, std::uint32_t offset, std::uint32_t value);
+  // The VM was reset, its pages were replaced, and the sidecar has heard of it.
   void expect_reset();
+  void expect(const char* what, const std::function<bool()>& condition);
   // What was waited for in vain.
   const std::vector<std::string>& missed() const { return missed_; }
 
  private:
   std::uint64_t hva(std::uint32_t offset) const { return vmm_.test_region().hva() + offset; }
   unsigned backing_shift() const { return vmm_.test_region().page_size() > 4096 ? 21 : 12; }
-  void expect(const char* what, const std::function<bool()>& condition);
+  bool repairs_are_told() const;
 
   Vmm& vmm_;
   PoisonKind poison_;
+  bool parity_;
   std::vector<std::string> missed_;
 };
 

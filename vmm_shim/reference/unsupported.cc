@@ -26,6 +26,13 @@ std::string why_kvm_refuses(const Needs& needs) {
          hex(machine.mce_capabilities());
 }
 
+std::string why_too_little(const Needs& needs) {
+  if (needs.spare_ram == 0) return {};
+  const auto all =
+      Memory::make(needs.ram.value_or(RamKind::kAnonymous), GUEST_TEST_SIZE + needs.spare_ram);
+  return all ? "" : all.error();
+}
+
 }  // namespace
 
 std::string why_unsupported(const Scenario& scenario, PoisonKind poison) {
@@ -33,6 +40,7 @@ std::string why_unsupported(const Scenario& scenario, PoisonKind poison) {
   if (scenario.needs.real_poison && poison == PoisonKind::kSignal) {
     return "needs a really broken page (--poison hwpoison): no signal is involved";
   }
+  if (std::string why = why_too_little(scenario.needs); !why.empty()) return why;
   return why_kvm_refuses(scenario.needs);
 }
 

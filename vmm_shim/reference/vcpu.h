@@ -31,6 +31,7 @@ class VcpuHost {
 // VMM has none of these. Each is used once, on the vCPU's thread.
 struct VcpuHooks {
   std::function<void()> in_run;         // right before KVM_RUN, inside the bracket
+  std::function<int()> instead_of_run;  // stands in for KVM_RUN: 0 or errno
   std::function<void()> before_handle;  // a report is pending, not handled yet
   std::function<void()> after_post;     // the shim's function has run on this thread
   std::function<void()> in_handler;     // the guest's #MC handler has begun, MCIP set
@@ -59,6 +60,7 @@ class Vcpu {
   void thread_main();
   void step();
   int enter_guest();
+  int run_guest();
   void finish_exit();
   void on_exit();
   void on_io();

@@ -60,10 +60,14 @@ std::uint64_t read_msr(int vcpu_fd, std::uint32_t index) {
   return list.entries[0].data;
 }
 
-void drop_queued_exceptions(int vcpu_fd) {
+kvm_vcpu_events without_exception(int vcpu_fd) {
   kvm_vcpu_events events{};
   must(ioctl(vcpu_fd, KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
   events.exception = {};
+  return events;
+}
+
+void set_events(int vcpu_fd, const kvm_vcpu_events& events) {
   must(ioctl(vcpu_fd, KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
 }
 
@@ -74,6 +78,19 @@ void set_mp_state(int vcpu_fd, bool started) {
 }
 
 }  // namespace
+
+void write_msr(int vcpu_fd, std::uint32_t index, std::uint64_t value) {
+  MsrList<1> list;
+  list.entries[0] = {index, 0, value};
+  if (must(ioctl(vcpu_fd, kSetMsrs, &list), "KVM_SET_MSRS") != 1) die("KVM_SET_MSRS: refused");
+}
+
+void queue_exception(int vcpu_fd, std::uint8_t vector) {
+  kvm_vcpu_events events = without_exception(vcpu_fd);
+  events.exception.injected = 1;
+  events.exception.nr = vector;
+  set_events(vcpu_fd, events);
+}
 
 std::uint64_t setup_features(const Machine& machine, int vcpu_fd, const CpuModel& model,
                              std::uint64_t mcg_cap) {
@@ -86,7 +103,7 @@ std::uint64_t setup_features(const Machine& machine, int vcpu_fd, const CpuModel
 
 void reset_registers(const Machine& machine, int vcpu_fd, const VcpuSetup& setup) {
   enable_banks(vcpu_fd);
-  drop_queued_exceptions(vcpu_fd);
+  set_events(vcpu_fd, without_exception(vcpu_fd));
   if (machine.has_irqchip()) set_mp_state(vcpu_fd, setup.started);
   if (!setup.started) return;  // registers stay as INIT leaves them
 

@@ -27,6 +27,12 @@ std::uint64_t setup_features(const Machine& machine, int vcpu_fd, const CpuModel
 // At start and at every guest reset, with the vCPU out of KVM_RUN.
 void reset_registers(const Machine& machine, int vcpu_fd, const VcpuSetup& setup);
 
+// On the vCPU's thread.
+void write_msr(int vcpu_fd, std::uint32_t index, std::uint64_t value);
+
+// An exception that KVM was about to give the guest. On the vCPU's thread.
+void queue_exception(int vcpu_fd, std::uint8_t vector);
+
 // True when KVM would let a guest have this MCG_CAP.
 bool can_offer(const Machine& machine, int vcpu_fd, std::uint64_t mcg_cap);
 

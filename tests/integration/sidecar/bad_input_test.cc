@@ -151,13 +151,18 @@ class BadRegions : public BadInput {
   std::optional<ErrorCode> commit(const std::vector<RegionFields>& add,
                                   const std::vector<std::uint32_t>& remove = {}) {
     Peer peer(daemon_.vms());
-    EXPECT_TRUE(peer.attach());  // with slot 0 at 0 to 1 MiB
+    HelloFields fields;
+    fields.session = wire::Id128(++sessions_, 2);  // one that broke is its owner's still
+    EXPECT_TRUE(peer.attach(fields));              // with slot 0 at 0 to 1 MiB
     peer.send_regions(2, add, remove);
     Answer answer = peer.receive();
     if (!answer.is_ack()) return answer.error_code();
     peer.send_commit(2, static_cast<std::uint32_t>(1 + add.size() - remove.size()));
     return peer.receive().error_code();
   }
+
+ private:
+  std::uint64_t sessions_ = 0;
 };
 
 TEST_F(BadRegions, Unaligned) {

@@ -93,7 +93,12 @@ TEST_F(Incidents, ManyInARowThroughAllCells) {
     peer.ring();
     ASSERT_TRUE(peer.wait_retired(claim)) << i;
   }
-  EXPECT_EQ(details(999)["seq"], 1000);
+  // One page: each vCPU's first has its event, the others are in the count of one
+  // more, which the VM's end brings out.
+  peer.send_goodbye();
+  std::uint64_t counted = 0;
+  for (int i = 0; i < 4; ++i) counted += details(i)["count"].get<std::uint64_t>();
+  EXPECT_EQ(counted, 1000U);
 }
 
 TEST_F(Incidents, AFallbackIsPublishedWithoutAVerdictAndSaysLate) {

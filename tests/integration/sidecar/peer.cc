@@ -107,6 +107,7 @@ void Peer::send_hello(const HelloFields& fields) {
   hello.add_mcg_cap_configured(0x0100010A);
   hello.add_mcg_cap_kvm(0x0100010A);
   hello.add_vcpus(fields.vcpus);
+  hello.add_features(fields.features);
   hello.add_deadline_ms(100);
   finish(builder, Body::Hello, hello.Finish().Union());
   std::vector<int> fds;
@@ -155,6 +156,22 @@ void Peer::send_goodbye() {
   send(builder);
 }
 
+void Peer::send_order_answer(std::uint64_t of, const shm::Claim& claim) {
+  Builder builder;
+  const auto body = wire::CreateOperatorAnswer(builder, of, wire::OperatorRefusal::none, 0, 0,
+                                               claim.id.lane, claim.n);
+  finish(builder, Body::OperatorAnswer, body.Union());
+  send(builder);
+}
+
+void Peer::send_order_refusal(std::uint64_t of, wire::OperatorRefusal why, std::uint64_t value,
+                              std::uint64_t limit) {
+  Builder builder;
+  finish(builder, Body::OperatorAnswer,
+         wire::CreateOperatorAnswer(builder, of, why, value, limit).Union());
+  send(builder);
+}
+
 Answer Peer::receive() {
   Answer answer;
   if (!readable(socket_.get())) return answer;
@@ -197,9 +214,10 @@ std::optional<shm::Claim> Peer::claim(std::uint32_t lane) {
 }
 
 void Peer::commit_report(const shm::Claim& claim, std::uint64_t hva, int code,
-                         std::uint32_t generation) {
-  const wire::ReportLine line(0, 0, wire::ReportKind::sigbus, wire::ThreadKind::vcpu_in_run, 12, 0,
-                              hva, 0, shm::monotonic_ns(), code, 1, generation, 0, 0);
+                         std::uint32_t generation, bool drill) {
+  const wire::ReportLine line(0, 0, wire::ReportKind::sigbus, wire::ThreadKind::vcpu_in_run, 12,
+                              static_cast<std::uint8_t>(drill ? 1 : 0), hva, 0, shm::monotonic_ns(),
+                              code, 1, generation, 0, 0);
   shm::write_line(request_view_.line(claim.id, shm::LineKind::kReport), line, key(claim.id.lane),
                   claim.n);
 }
@@ -208,7 +226,7 @@ void Peer::commit_snapshot(const shm::Claim& claim) {
   constexpr std::uint16_t kAllFields = 0x3FF;
   constexpr std::uint16_t kMceOnAndCtlGood = 0x3;
   const wire::SnapshotLine line(0, 0, kAllFields, kMceOnAndCtlGood, 0, 0, 0, wire::kNoException, 0,
-                                static_cast<std::uint16_t>(claim.id.lane), 0, 1, 0, 0, 0);
+                                static_cast<std::uint16_t>(claim.id.lane), 0, 1, 0, 0, 0, 0);
   shm::write_line(request_view_.line(claim.id, shm::LineKind::kSnapshot), line, key(claim.id.lane),
                   claim.n);
 }

@@ -23,6 +23,7 @@ struct HelloFields {
   std::string uuid = "00000000-0000-0000-0000-000000000001";
   std::string name = "vm1";
   std::uint32_t vcpus = 2;
+  std::uint64_t features = 0;
 };
 
 struct RegionFields {
@@ -62,6 +63,10 @@ class Peer {
   void send_vcpu_state(std::uint32_t index);
   void send_guest_reset();
   void send_goodbye();
+  // To message `of`: done as that incident, or refused.
+  void send_order_answer(std::uint64_t of, const shm::Claim& claim);
+  void send_order_refusal(std::uint64_t of, wire::OperatorRefusal why, std::uint64_t value = 0,
+                          std::uint64_t limit = 0);
   Answer receive();  // up to 5 s; empty where the other side hung up
 
   // hello, welcome, one region, commit; true when ready.
@@ -77,7 +82,7 @@ class Peer {
   shm::LineKey key(std::uint32_t lane) const { return {session_.low(), session_.high(), lane}; }
   std::optional<shm::Claim> claim(std::uint32_t lane);
   void commit_report(const shm::Claim& claim, std::uint64_t hva, int code,
-                     std::uint32_t generation = 1);
+                     std::uint32_t generation = 1, bool drill = false);
   void commit_snapshot(const shm::Claim& claim);
   void commit_outcome(const shm::Claim& claim, wire::Verdict verdict, wire::DecidedBy by);
   void ring();

@@ -87,12 +87,68 @@ TEST(Process, ReplacesASocketWhoseListenerIsGone) {
 }
 
 TEST(Process, SaysNotYetForWhatComesLater) {
-  for (const char* option :
-       {"--journal=/tmp", "--sandbox=strict", "--seccomp=kill", "--policy=x"}) {
+  for (const char* option : {"--sandbox=strict", "--seccomp=kill"}) {
     const Ended ended = run_memfaild({"--socket-path", "/tmp/never.sock", option});
     EXPECT_TRUE(failed(ended)) << option;
     EXPECT_THAT(ended.error_output, HasSubstr("not yet:"));
   }
+}
+
+TEST(Process, RefusesRecordsThatItCannotKeep) {
+  struct Case {
+    std::vector<std::string> options;
+    const char* says;
+  };
+  for (const Case& one : std::vector<Case>{
+           {{"--journal", "/tmp"}, "needs a front on a tmpfs as well"},
+           {{"--front", "/proc/self/exe"}, "symbolic link"},
+           {{"--front", "/nonexistent/front"}, "No such file or directory"},
+           {{"--front", "/dev/shm/never.front", "--front-size", "5000"}, "a multiple of 4096"},
+           {{"--front", "/dev/shm/never.front", "--journal", "/nonexistent"}, "/nonexistent"},
+           {{"--front", "/dev/shm/never.front", "--journal", "/proc"}, "/proc"}}) {
+    std::vector<std::string> arguments{"--socket-path", "/tmp/never.sock"};
+    arguments.insert(arguments.end(), one.options.begin(), one.options.end());
+    const Ended ended = run_memfaild(arguments);
+    EXPECT_TRUE(failed(ended)) << one.says;
+    EXPECT_THAT(ended.error_output, HasSubstr(one.says));
+  }
+}
+
+TEST(Process, RefusesAPolicyThatIsNotThere) {
+  const Ended ended = run_memfaild({"--socket-path", "/tmp/never.sock", "--policy", "recomended"});
+  EXPECT_TRUE(failed(ended));
+  EXPECT_THAT(ended.error_output,
+              HasSubstr("--policy: 'recomended': No such file or directory; built in are "
+                        "'recommended' and 'qemu'"));
+}
+
+TEST(Process, RefusesAWrongPolicyWithThePlace) {
+  const Daemon directory;
+  const std::string path = directory.directory() + "/policy.json";
+  std::ofstream(path)
+      << "{\"version\": 1,\n \"default\": {\"repeat_limit\": 1, \"untold\": \"x\"}}";
+  const std::string socket = directory.directory() + "/other.sock";
+  const Ended ended = run_memfaild({"--socket-path", socket, "--policy", path});
+  EXPECT_TRUE(failed(ended));
+  EXPECT_THAT(ended.error_output, HasSubstr("--policy: " + path + ":2:33: default.untold: \"x\""));
+  EXPECT_FALSE(std::filesystem::exists(socket));
+}
+
+class Policy : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Policy, BuiltInStarts) {
+  EXPECT_TRUE(Peer(Daemon({"--policy", GetParam()}).vms()).attach());
+}
+
+INSTANTIATE_TEST_SUITE_P(Names, Policy, ::testing::Values("qemu", "recommended"));
+
+TEST(Process, TakesAPolicyFile) {
+  const Daemon directory;
+  const std::string path = directory.directory() + "/policy.json";
+  std::ofstream(path) << R"({"version": 1, "vms": [{"name": "db*", "untold": "pause"}]})";
+  const Daemon daemon({"--policy", path});
+  EXPECT_TRUE(daemon.log_has("policy '" + path + "' (digest "));
+  EXPECT_TRUE(Peer(daemon.vms()).attach());
 }
 
 class Ending : public ::testing::TestWithParam<int> {};

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint64_t kHva = 0x7f0000000000;
 constexpr std::uint64_t kMiB = 1 << 20;
+constexpr std::uint64_t kGiB = 1 << 30;
 
 static_assert(kRegionReadOnly == static_cast<std::uint16_t>(wire::RegionFlag::read_only));
 static_assert(kRegionPrivateFile == static_cast<std::uint16_t>(wire::RegionFlag::private_file));
@@ -36,15 +37,16 @@ class Classify : public ::testing::Test {
                     LookupRule::kPreferWritable);
   }
 
-  const std::array<Region, 5> regions_{{
+  const std::array<Region, 6> regions_{{
       {0, kMiB, kHva, 4096, 0, 0, 0},
       {0x100000000, 4 * kMiB, kHva + 0x40000000, 2 * kMiB, 1, 0, 0},
       {wire::kNoAddress, kMiB, kHva + 0x80000000, 4096, 2, 0, 0},
       {0xA0000000, kMiB, kHva + 0x90000000, 4096, 3, 1, 0},            // SMM only
       {0x200000000, kMiB, 0, 4096, 4, 0, kRegionNoHva},                // guest_memfd
+      {0x400000000, 2 * kGiB, kHva + 0x100000000, kGiB, 5, 0, 0},
   }};
-  std::array<std::uint32_t, 5> by_hva_{}, by_gpa_{};
-  std::array<std::uint64_t, 5> hva_end_{};
+  std::array<std::uint32_t, 6> by_hva_{}, by_gpa_{};
+  std::array<std::uint64_t, 6> hva_end_{};
   RegionMap map_;
 };
 
@@ -65,6 +67,19 @@ TEST_F(Classify, LosesTheWholeBackingPageWhateverTheSignalSays) {
     EXPECT_EQ(result.gpa, 0x100000000u + 0x201000);
     EXPECT_EQ(result.lost_size, 2 * kMiB);
   }
+}
+
+TEST_F(Classify, LosesAWholeGibibyteWhereTheBackingPageIsOne) {
+  for (const unsigned lsb : {12u, 21u, 30u}) {
+    for (const std::uint64_t offset : {std::uint64_t{0}, kGiB - 1, kGiB + 0x201123}) {
+      const Classification result =
+          signal(kHva + 0x100000000 + offset, static_cast<std::uint8_t>(lsb));
+      EXPECT_EQ(result.address, AddressClass::kGuestRam);
+      EXPECT_EQ(result.gpa, 0x400000000 + (offset & ~std::uint64_t{0xFFF}));
+      EXPECT_EQ(result.lost_size, kGiB);
+    }
+  }
+  EXPECT_EQ(exit(0x400000000 + kGiB).lost_size, kGiB);
 }
 
 TEST_F(Classify, KnowsRamThatTheGuestCannotSee) {

@@ -54,7 +54,8 @@ TEST(NeedsSnapshot, IsTrueWhereverTheSnapshotChangesTheDecision) {
     input.thread = static_cast<ThreadKind>(v[1]);
     input.severity = static_cast<Severity>(v[2]);
     input.vm_running = v[3] != 0;
-    const bool undecided = decide(Policy::kQemu, input).reason == wire::Reason::no_snapshot;
+    const bool undecided =
+        decide({.policy = Policy::kQemu}, input).reason == wire::Reason::no_snapshot;
     EXPECT_EQ(needs_snapshot(input.kind, input.thread, input.severity, input.vm_running),
               undecided);
   });

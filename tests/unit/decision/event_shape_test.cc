@@ -31,11 +31,16 @@ inject/inject-deferred *                                   triple-fault         
 inject/inject-deferred *                                   none/dropped/stale/failed    -> guest ignore -
 ignore                 mce-in-progress                     *                            -> guest ignore recursive
 ignore                 mcg-ctl-off/bank-ctl-off            *                            -> guest ignore -
-ignore                 vm-not-running                      *                            -> guest ignore -
+ignore                 vm-not-running/mce-not-enabled      *                            -> guest ignore -
+ignore                 mce-pending                         *                            -> guest ignore recursive
+ignore                 no-recovery/untouched/in-smm        *                            -> guest ignore -
+ignore                 no-free-bank/already-told/policy    *                            -> guest ignore -
+ignore                 triple-fault-pending/dropped-by-kvm *                            -> guest ignore -
 ignore                 *                                   *                            -> hypervisor ignore -
 reset                  previous-mce-in-progress            *                            -> guest reset recursive
 reset                  *                                   *                            -> guest reset -
 abort                  *                                   *                            -> hypervisor fatal -
+retry                  mce-pending                         *                            -> guest ignore recursive
 retry                  *                                   *                            -> guest ignore -
 pause                  *                                   *                            -> hypervisor ignore -
 none                   vmm-exited                          *                            -> hypervisor fatal -
@@ -47,16 +52,17 @@ TEST(EventShape, FollowsTheTableForEveryVerdictReasonAndDelivery) {
                    column<wire::Delivered>("delivered")},
                   kTable);
   ASSERT_FALSE(::testing::Test::HasFailure());
-  testing::for_every_combination({8, 20, 8, 3}, [&](const std::vector<std::uint32_t>& v) {
+  testing::for_every_combination({8, 36, 8, 3, 2}, [&](const std::vector<std::uint32_t>& v) {
     const RuleTable::Row* row = table.match(v);
     ASSERT_NE(row, nullptr) << table.describe(v);
     const auto severity = static_cast<Severity>(v[3]);
     const EventShape shape =
         event_shape(static_cast<wire::Verdict>(v[0]), static_cast<wire::Reason>(v[1]),
-                    static_cast<wire::Delivered>(v[2]), severity);
+                    static_cast<wire::Delivered>(v[2]), severity, v[4] != 0);
     EXPECT_EQ(wire::EnumNameRecipient(shape.recipient), row->results[0]) << table.describe(v);
     EXPECT_EQ(wire::EnumNameAction(shape.action), row->results[1]) << table.describe(v);
-    EXPECT_EQ(shape.recursive, row->results[2] == "recursive") << table.describe(v);
+    const bool met_mcip = v[4] != 0 && row->results[0] == "guest";
+    EXPECT_EQ(shape.recursive, met_mcip || row->results[2] == "recursive") << table.describe(v);
     EXPECT_EQ(shape.action_required, severity == Severity::kActionRequired);
   });
   table.expect_every_row_hit();
@@ -64,7 +70,7 @@ TEST(EventShape, FollowsTheTableForEveryVerdictReasonAndDelivery) {
 
 TEST(EventShape, GivesNumbersOutsideTheEnumerationsTheHarmlessShape) {
   const EventShape shape = event_shape(static_cast<wire::Verdict>(200), wire::Reason::none,
-                                       wire::Delivered::none, Severity::kActionOptional);
+                                       wire::Delivered::none, Severity::kActionOptional, true);
   EXPECT_EQ(shape.recipient, wire::Recipient::hypervisor);
   EXPECT_EQ(shape.action, wire::Action::ignore);
 }

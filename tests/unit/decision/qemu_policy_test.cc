@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "rule_table.h"
 #include "sidecar/decision/decide.h"
 #include "sidecar/decision/event_shape.h"
@@ -174,12 +176,15 @@ Input input_of(const Values& v) {
   return input;
 }
 
-// The broadcast, in words: after an injection or a reset by the injection layer,
-// if the processor broadcasts, is not AMD's, and the record is not local.
+// The broadcast, in words: once the injection layer has come to any answer, if the
+// processor broadcasts, is not AMD's, and the record is not local.
 wire::SiblingRule expected_siblings(const Values& v, const Expected& expected) {
-  const bool acted = expected.verdict == wire::Verdict::inject ||
-                     expected.reason == wire::Reason::mce_not_enabled ||
-                     expected.reason == wire::Reason::previous_mce_in_progress;
+  constexpr wire::Reason kByInjectionLayer[] = {
+      wire::Reason::guest_memory,    wire::Reason::mce_not_enabled,
+      wire::Reason::mcg_ctl_off,     wire::Reason::bank_ctl_off,
+      wire::Reason::mce_in_progress, wire::Reason::previous_mce_in_progress};
+  const bool acted =
+      std::ranges::find(kByInjectionLayer, expected.reason) != std::end(kByInjectionLayer);
   const bool local = v[kKnowLmce] != 0 && v[kLmce] != 0;
   return acted && !local && v[kVendor] != 2 && v[kCpu] != 0 ? wire::SiblingRule::broadcast_qemu
                                                             : wire::SiblingRule::none;
@@ -214,10 +219,12 @@ bool event_is_right(const Values& v, const Expected& expected, const Decision& d
                                                                    : wire::Delivered::none;
   const Input input = input_of(v);
   const EventShape shape =
-      event_shape(decision.verdict, decision.reason, delivered, input.severity);
+      event_shape(decision.verdict, decision.reason, delivered, input.severity, v[kMcip] != 0);
+  // Whatever becomes of it, an error that meets MCIP is told as recursive.
+  const bool recursive = expected.recursive || (expected.recipient == "guest" && v[kMcip] != 0);
   return wire::EnumNameRecipient(shape.recipient) == expected.recipient &&
-         wire::EnumNameAction(shape.action) == expected.action &&
-         shape.recursive == expected.recursive && shape.action_required == (v[kSev] == 1);
+         wire::EnumNameAction(shape.action) == expected.action && shape.recursive == recursive &&
+         shape.action_required == (v[kSev] == 1);
 }
 
 TEST(QemuPolicy, DecidesEveryCombinationOfInputsAsTheTableDoes) {
@@ -236,7 +243,7 @@ TEST(QemuPolicy, DecidesEveryCombinationOfInputsAsTheTableDoes) {
       return;
     }
     const Expected& expected = results[static_cast<std::size_t>(row - table.rows().data())];
-    const Decision decision = decide(Policy::kQemu, input_of(v));
+    const Decision decision = decide({.policy = Policy::kQemu}, input_of(v));
     const bool right = decision.verdict == expected.verdict && decision.reason == expected.reason &&
                        decision.siblings == expected_siblings(v, expected) &&
                        decision.gpa == (v[kAddr] == 1 ? kGpa : wire::kNoAddress) &&
@@ -256,6 +263,21 @@ TEST(QemuPolicy, DecidesEveryCombinationOfInputsAsTheTableDoes) {
   EXPECT_EQ(combinations, 9437184u);
 }
 
+TEST(QemuPolicy, EveryRowHasWordsAndTheLastHoldsInAllOtherCases) {
+  for (std::size_t i = 0; i < qemu_row_count(); ++i) {
+    EXPECT_FALSE(qemu_row_at(i).when.empty()) << i;
+    EXPECT_NE(qemu_row_at(i).reason, wire::Reason::none) << i;
+  }
+  Input input;
+  input.guest = testing::guest(wire::Vendor::intel);
+  input.where = {AddressClass::kGuestRam, kGpa, 0x7f0000000000, 4096, 0};
+  input.severity = Severity::kActionRequired;
+  input.snapshot = testing::Snapshot{}.line();
+  EXPECT_EQ(qemu_row(input), qemu_row_count() - 1);
+  input.guest.mcg_cap_configured = 10;
+  EXPECT_EQ(qemu_row_at(qemu_row(input)).reason, wire::Reason::no_software_recovery);
+}
+
 TEST(QemuPolicy, UsesBankNineEvenIfItHoldsARecordAlready) {
   Input input;
   input.guest = testing::guest(wire::Vendor::intel);
@@ -266,7 +288,7 @@ TEST(QemuPolicy, UsesBankNineEvenIfItHoldsARecordAlready) {
   snapshot.bank_val = 1u << 9;
   snapshot.bank_uc = 1u << 9;
   input.snapshot = snapshot.line();
-  const Decision decision = decide(Policy::kQemu, input);
+  const Decision decision = decide({.policy = Policy::kQemu}, input);
   EXPECT_EQ(decision.verdict, wire::Verdict::inject);
   EXPECT_EQ(decision.record.bank, 9);
   EXPECT_EQ(decision.record.status, 0xBD80000000000134);  // KVM adds OVER, not we
@@ -280,7 +302,7 @@ TEST(QemuPolicy, TestsTheConfiguredSoftwareRecoveryNotWhatKvmReadsBack) {
   input.severity = Severity::kActionRequired;
   input.thread = wire::ThreadKind::vcpu_in_run;
   input.snapshot = testing::Snapshot{}.line();
-  EXPECT_EQ(decide(Policy::kQemu, input).verdict, wire::Verdict::inject);
+  EXPECT_EQ(decide({.policy = Policy::kQemu}, input).verdict, wire::Verdict::inject);
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ TEST(Names, AreTheSchemasOwnInKebabCase) {
   expect_all_names(wire::EnumValuesDecidedBy(), wire::EnumNameDecidedBy);
   expect_all_names(wire::EnumValuesDelivered(), wire::EnumNameDelivered);
   expect_all_names(wire::EnumValuesReason(), wire::EnumNameReason);
+  expect_all_names(wire::EnumValuesRepair(), wire::EnumNameRepair);
   expect_all_names(wire::EnumValuesSnapshotField(), wire::EnumNameSnapshotField);
   expect_all_names(wire::EnumValuesSnapshotFlag(), wire::EnumNameSnapshotFlag);
   expect_all_names(wire::EnumValuesReplyFlag(), wire::EnumNameReplyFlag);
@@ -47,7 +48,7 @@ TEST(Names, AreConstantExpressions) {
 }
 
 TEST(Names, OfNumbersOutsideTheEnumerationAreInvalid) {
-  EXPECT_EQ(name_of(static_cast<wire::Reason>(20)), "invalid");
+  EXPECT_EQ(name_of(static_cast<wire::Reason>(41)), "invalid");
   EXPECT_EQ(name_of(static_cast<wire::Verdict>(255)), "invalid");
   EXPECT_EQ(name_of(static_cast<wire::SnapshotField>(3)), "invalid");
   EXPECT_EQ(name_of(static_cast<wire::SnapshotField>(0x8000)), "invalid");

@@ -24,7 +24,7 @@ class RuleTable {
  public:
   struct Row {
     std::string text;
-    std::vector<std::uint32_t> masks;
+    std::vector<std::uint64_t> masks;
     std::vector<std::string> results;
     std::uint64_t hits = 0;
   };
@@ -76,11 +76,11 @@ class RuleTable {
     return true;
   }
 
-  static std::uint32_t parse_cell(const Column& column, const std::string& cell) {
+  static std::uint64_t parse_cell(const Column& column, const std::string& cell) {
     if (cell == "*") {
-      return ~0u;
+      return ~std::uint64_t{0};
     }
-    std::uint32_t mask = 0;
+    std::uint64_t mask = 0;
     std::istringstream names(cell);
     for (std::string name; std::getline(names, name, '/');) {
       std::size_t value = 0;
@@ -88,7 +88,7 @@ class RuleTable {
         ++value;
       }
       EXPECT_LT(value, column.values.size()) << column.name << " has no value " << name;
-      mask |= 1u << value;
+      mask |= std::uint64_t{1} << value;
     }
     return mask;
   }

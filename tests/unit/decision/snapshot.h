@@ -22,9 +22,12 @@ struct Snapshot {
   bool mcg_ctl_ok = true;
   bool lmce_on = false;
   bool in_smm = false;
+  bool nested = false;
+  bool triple_fault = false;
   std::uint32_t bank_val = 0;
   std::uint32_t bank_uc = 0;
   std::uint32_t bank_ctl_off = 0;
+  std::uint32_t bank_cmci_on = 0;
   std::uint64_t mcg_status = 0;
   std::uint8_t queued_exception = 255;
   std::uint8_t mp_state = 0;
@@ -50,9 +53,11 @@ struct Snapshot {
     set(mcg_ctl_ok, Flag::mcg_ctl_ok);
     set(lmce_on, Flag::lmce_on);
     set(in_smm, Flag::in_smm);
+    set(nested, Flag::in_guest_mode);
+    set(triple_fault, Flag::triple_fault);
     return wire::SnapshotLine(2, 0, static_cast<std::uint16_t>(valid),
                               static_cast<std::uint16_t>(flags), bank_val, bank_uc, bank_ctl_off,
-                              queued_exception, mp_state, 0, mcg_status, 0, 0, 0, 0);
+                              queued_exception, mp_state, 0, mcg_status, 0, 0, bank_cmci_on, 0, 0);
   }
 };
 

@@ -47,7 +47,7 @@ journal::EventFields injection() {
 std::string line_of(const journal::EventFields& fields) {
   flatbuffers::FlatBufferBuilder builder;
   journal::encode(builder, fields, 3);
-  return event_line(*wire::GetEventRecord(builder.GetBufferPointer()));
+  return event_line(*wire::GetEventRecord(builder.GetBufferPointer()), true);
 }
 
 std::vector<std::string> keys(const Json& object) {
@@ -72,7 +72,7 @@ TEST(EventJson, HasOurMembersInOrder) {
               ElementsAre("seq", "session", "lane", "sequence", "vm", "vcpu", "hva", "gpa",
                           "region", "size", "reason", "reason-text", "kind", "thread", "si-code",
                           "lsb", "drill", "bank", "status", "mcg-status", "delivered", "verdict",
-                          "decided-by", "siblings", "late", "count", "latency-ns"));
+                          "decided-by", "siblings", "late", "count", "latency-ns", "durable"));
   EXPECT_THAT(keys(details["vm"]), ElementsAre("uuid", "name"));
   EXPECT_THAT(keys(details["siblings"]), ElementsAre("told", "skipped"));
 }

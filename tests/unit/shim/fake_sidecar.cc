@@ -74,6 +74,11 @@ bool FakeSidecar::was_hung_up() {
   return false;
 }
 
+bool FakeSidecar::is_called() const {
+  pollfd look{listener_.get(), POLLIN, 0};
+  return ::poll(&look, 1, 0) == 1;
+}
+
 bool FakeSidecar::take_hello() {
   if (!socket_.valid() && !accept()) return false;
   auto packet = receive();
@@ -81,6 +86,7 @@ bool FakeSidecar::take_hello() {
   const wire::Hello* hello = packet->message().body_as_Hello();
   if (hello == nullptr) return false;
   session_ = {hello->session()->low(), hello->session()->high()};
+  offered_ = hello->features();
   hello_key_low_.reset();
   if (hello->resume_key() != nullptr) hello_key_low_ = hello->resume_key()->low();
   geometry_ = shm::Geometry(hello->vcpus());
@@ -123,9 +129,10 @@ void FakeSidecar::send_welcome(const WelcomeWith& with) {
   send(
       [&](flatbuffers::FlatBufferBuilder& builder) {
         const wire::Id128 key(kKeyLow, kKeyHigh);
-        return std::pair(
-            wire::Body::Welcome,
-            wire::CreateWelcome(builder, with.version, with.features, &key, 32768, 1024).Union());
+        return std::pair(wire::Body::Welcome,
+                         wire::CreateWelcome(builder, with.version, with.features, &key, 32768,
+                                             1024, &with.rules)
+                             .Union());
       },
       fds);
 }
@@ -145,8 +152,35 @@ void FakeSidecar::send_error(const char* text) {
   });
 }
 
-void FakeSidecar::send_bytes(std::span<const std::byte> bytes) {
-  (void)shm::send_message(socket_.get(), bytes);
+void FakeSidecar::send_drill(std::uint64_t gpa, wire::DrillKind kind, std::uint32_t vcpu) {
+  ordered_ = next_id_;
+  send([&](flatbuffers::FlatBufferBuilder& builder) {
+    return std::pair(wire::Body::Drill, wire::CreateDrill(builder, gpa, kind, vcpu).Union());
+  });
+}
+
+void FakeSidecar::send_inject(const memfail_mce& record, std::uint32_t vcpu, bool broadcast) {
+  ordered_ = next_id_;
+  send([&](flatbuffers::FlatBufferBuilder& builder) {
+    return std::pair(wire::Body::Inject,
+                     wire::CreateInject(builder, vcpu, record.bank, record.status,
+                                        record.mcg_status, record.addr, record.misc, broadcast)
+                         .Union());
+  });
+}
+
+std::optional<FakeSidecar::OrderAnswer> FakeSidecar::take_order_answer() {
+  while (const auto packet = receive()) {
+    const auto* answer = packet->message().body_as_OperatorAnswer();
+    if (answer == nullptr || answer->of() != ordered_) continue;
+    return OrderAnswer{answer->refusal(), answer->value(), answer->limit(), answer->sequence(),
+                       answer->lane()};
+  }
+  return {};
+}
+
+void FakeSidecar::send_bytes(std::span<const std::byte> bytes, int fd) {
+  (void)shm::send_message(socket_.get(), bytes, std::span(&fd, fd < 0 ? 0 : 1));
 }
 
 bool FakeSidecar::take_regions(const wire::Regions& regions) {
@@ -169,6 +203,8 @@ bool FakeSidecar::take_until_commit() {
       if (!take_regions(*regions)) return false;
     } else if (const auto* reset = message.body_as_GuestReset(); reset != nullptr) {
       epoch_ = reset->epoch();
+    } else if (message.body_type() == wire::Body::PoisonPages) {
+      send_ack(message.id());
     } else if (const auto* commit = message.body_as_Commit(); commit != nullptr) {
       commit_id_ = message.id();
       commit_regions_ = commit->regions();
@@ -183,7 +219,7 @@ bool FakeSidecar::attach_until_commit(memfail_shim* shim) {
   memfail_shim_dispatch(shim);
   if (!take_hello()) return false;
   make_reply_area();
-  send_welcome();
+  send_welcome({.features = features_});
   memfail_shim_dispatch(shim);
   return take_until_commit();
 }
@@ -238,7 +274,7 @@ wire::ReplyLine inject_required(std::uint64_t gpa, wire::SiblingRule rule) {
           rule,
           9,
           0,
-          0,
+          wire::Verdict::ignore,
           0x8C,
           7,
           0xBD80'0000'0000'0134,
@@ -248,9 +284,41 @@ wire::ReplyLine inject_required(std::uint64_t gpa, wire::SiblingRule rule) {
           0};
 }
 
-wire::ReplyLine verdict_only(wire::Verdict verdict, wire::Reason reason, std::uint64_t gpa) {
-  return {0, 0,   verdict, reason, wire::SiblingRule::none, wire::kNoBank, 0, 0, 0, 0, 0,
-          0, gpa, 0,       0};
+wire::ReplyLine inject_optional(std::uint64_t gpa) {
+  return {0,
+          0,
+          wire::Verdict::inject,
+          wire::Reason::guest_memory,
+          wire::SiblingRule::none,
+          9,
+          0,
+          wire::Verdict::ignore,
+          0x8C,
+          5,
+          0xBD00'0000'0000'00C0,
+          gpa,
+          gpa,
+          0,
+          0};
+}
+
+wire::ReplyLine verdict_only(wire::Verdict verdict, wire::Reason reason, std::uint64_t gpa,
+                             bool on_record) {
+  return {0,
+          0,
+          verdict,
+          reason,
+          wire::SiblingRule::none,
+          wire::kNoBank,
+          static_cast<std::uint8_t>(on_record ? wire::ReplyFlag::journaled : wire::ReplyFlag{}),
+          wire::Verdict::ignore,
+          0,
+          0,
+          0,
+          0,
+          gpa,
+          0,
+          0};
 }
 
 }  // namespace memfail::test

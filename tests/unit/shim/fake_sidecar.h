@@ -14,6 +14,7 @@
 #include "shm/area.h"
 #include "shm/control_socket.h"
 #include "shm/lane.h"
+#include "sidecar/decision/fallback_rules.h"
 #include "tests/unit/shim/test_vm.h"
 
 namespace memfail::test {
@@ -27,6 +28,7 @@ struct Packet {
 struct WelcomeWith {
   std::uint32_t version = 1;
   std::uint64_t features = 0;
+  wire::FallbackRules rules = decision::to_wire({});
   int area = -1;           // instead of the sidecar's own reply area
   bool no_area = false;
   bool two_areas = false;
@@ -45,9 +47,19 @@ class FakeSidecar {
   void send_welcome(const WelcomeWith& with = {});
   void send_ack(std::uint64_t of);
   void send_error(const char* text);
-  void send_bytes(std::span<const std::byte> bytes);
+  void send_drill(std::uint64_t gpa, wire::DrillKind kind, std::uint32_t vcpu = 0);
+  void send_inject(const memfail_mce& record, std::uint32_t vcpu = 0, bool broadcast = false);
+  // What the VMM says to the last of these; nothing after 5 s without it.
+  struct OrderAnswer {
+    wire::OperatorRefusal refusal;
+    std::uint64_t value, limit, sequence;
+    std::uint32_t lane;
+  };
+  std::optional<OrderAnswer> take_order_answer();
+  void send_bytes(std::span<const std::byte> bytes, int fd = -1);
   void hang_up() { socket_.reset(); }
   bool was_hung_up();
+  [[nodiscard]] bool is_called() const;  // somebody waits to be accepted
 
   // The whole of it, in lock-step with the shim's dispatch.
   bool attach(memfail_shim* shim);
@@ -55,7 +67,11 @@ class FakeSidecar {
   // All but the last: welcomed, everything received.
   bool attach_until_commit(memfail_shim* shim);
 
+  // What its welcomes agree to.
+  void agree_on(std::uint64_t features) { features_ = features; }
+
   // ---- what came
+  [[nodiscard]] std::uint64_t offered() const { return offered_; }
   [[nodiscard]] bool hello_had_key() const { return hello_key_low_.has_value(); }
   [[nodiscard]] std::uint64_t hello_key_low() const { return hello_key_low_.value_or(0); }
   [[nodiscard]] std::uint64_t commit_id() const { return commit_id_; }
@@ -104,6 +120,9 @@ class FakeSidecar {
   shm::Mapping request_;
   shm::OwnArea reply_;
   std::optional<std::uint64_t> hello_key_low_;
+  std::uint64_t features_ = 0;
+  std::uint64_t offered_ = 0;
+  std::uint64_t ordered_ = 0;  // the message of the last drill or injection
   std::uint64_t commit_id_ = 0;
   std::uint32_t commit_regions_ = 0;
   std::uint32_t most_regions_ = 0;
@@ -121,7 +140,9 @@ shm::Claim claim(std::uint32_t lane, std::uint64_t n, const shm::Geometry& geome
 // A verdict that injects Intel's record for an action-required error at `gpa`.
 wire::ReplyLine inject_required(std::uint64_t gpa,
                                 wire::SiblingRule rule = wire::SiblingRule::none);
+// The same for an action-optional one.
+wire::ReplyLine inject_optional(std::uint64_t gpa);
 wire::ReplyLine verdict_only(wire::Verdict verdict, wire::Reason reason,
-                             std::uint64_t gpa = wire::kNoAddress);
+                             std::uint64_t gpa = wire::kNoAddress, bool on_record = true);
 
 }  // namespace memfail::test

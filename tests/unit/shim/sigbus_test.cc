@@ -13,6 +13,7 @@
 
 #include "tests/unit/shim/fake_sidecar.h"
 #include "tests/unit/shim/test_vm.h"
+#include "vmm_shim/state.h"
 
 namespace memfail::test {
 namespace {
@@ -29,6 +30,7 @@ class SigbusTest : public ::testing::Test {
 TEST_F(SigbusTest, AnAccessBeyondAFileIsNotMine) {
   raise_sigbus(2, vm_.hva());  // BUS_ADRERR
   EXPECT_EQ(last_result, MEMFAIL_SIGBUS_NOT_MINE);
+  EXPECT_EQ(vm_.shim()->request.backing_store(), 1U) << "but it is counted";
   EXPECT_EQ(vm_.status().reports, 0U);
 }
 
@@ -199,20 +201,24 @@ struct Ending {
   bool vcpu = true;      // else the process lane
   int code = kRequired;
   bool attached = true;
+  bool guarded = false;  // the VMM says that it can leave the access
 };
+
+constexpr int kPaused = 43;
 
 // The VMM: attaches, meets the error outside KVM_RUN, and must end in ops.abort.
 [[noreturn]] void be_vmm(const std::string& path, const Ending& ending) {
   install_handler();
   TestVm vm([&](memfail_config& config) {
     if (ending.attached) config.socket_path = path.c_str();
+    if (ending.guarded) config.ops.guarded = [](void*) { return 1; };
   });
   vm.on_abort = [] { ::_exit(kAborted); };
   memfail_error error{};
   if (ending.attached && memfail_shim_attach(vm.shim(), 5000, &error) != 0) ::_exit(1);
   if (!ending.vcpu) own_lane = memfail_process_lane(vm.shim());
   raise_sigbus(ending.code, vm.hva());
-  ::_exit(2);
+  ::_exit(last_result == MEMFAIL_SIGBUS_PAUSE ? kPaused : 2);
 }
 
 pid_t start_vmm(const std::string& path, const Ending& ending) {
@@ -262,6 +268,39 @@ TEST_P(SigbusOutside, TheSidecarsWordIsWaitedForAndTheOutcomeLeftBehind) {
   EXPECT_EQ(outcome->reason(), wire::Reason::vmm_memory);
 }
 
+// The VMM's end is the last that is seen of it: its incident must be on record by then.
+TEST_P(SigbusOutside, AVerdictThatIsNotOnRecordYetIsWaitedForUntilItIs) {
+  const pid_t child = start_vmm(path_, {.vcpu = GetParam()});
+  ASSERT_TRUE(serve_attach(sidecar_));
+  const std::uint32_t lane = GetParam() ? 0 : sidecar_.geometry().vcpus();
+  const shm::Claim first = claim(lane, 1, sidecar_.geometry());
+  ASSERT_TRUE(sidecar_.wait_for_waiter(first));
+  constexpr auto kAbort = wire::Verdict::abort;
+  sidecar_.answer(first, verdict_only(kAbort, wire::Reason::vmm_memory, wire::kNoAddress, false));
+  sidecar_.answer(first, verdict_only(kAbort, wire::Reason::guest_memory_by_vmm));
+  EXPECT_EQ(exit_code(child), kAborted);
+  const auto outcome = sidecar_.outcome(first);
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->decided_by(), wire::DecidedBy::sidecar);
+  EXPECT_EQ(outcome->reason(), wire::Reason::guest_memory_by_vmm);
+}
+
+TEST_P(SigbusOutside, OneThatNeverComesOnRecordIsFollowedAtTheDeadline) {
+  const pid_t child = start_vmm(path_, {.vcpu = GetParam()});
+  ASSERT_TRUE(serve_attach(sidecar_));
+  const std::uint32_t lane = GetParam() ? 0 : sidecar_.geometry().vcpus();
+  const shm::Claim first = claim(lane, 1, sidecar_.geometry());
+  ASSERT_TRUE(sidecar_.wait_for_waiter(first));
+  sidecar_.answer(
+      first, verdict_only(wire::Verdict::abort, wire::Reason::vmm_memory, wire::kNoAddress, false));
+  EXPECT_EQ(exit_code(child), kAborted);
+  const auto outcome = sidecar_.outcome(first);
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->decided_by(), wire::DecidedBy::sidecar);
+  EXPECT_EQ(outcome->reason(), wire::Reason::vmm_memory);
+  EXPECT_GE(outcome->latency_ns(), 500'000'000U);
+}
+
 TEST_P(SigbusOutside, ASilentSidecarIsWaitedForUntilTheDeadlineOnly) {
   const pid_t child = start_vmm(path_, {.vcpu = GetParam()});
   ASSERT_TRUE(serve_attach(sidecar_));
@@ -287,6 +326,23 @@ TEST_P(SigbusOutside, AnErrorWithoutAnAddressEndsTheVmmToo) {
   const auto outcome = sidecar_.outcome(claim(lane, 1, sidecar_.geometry()));
   ASSERT_TRUE(outcome);
   EXPECT_EQ(outcome->reason(), wire::Reason::no_address);
+}
+
+TEST_P(SigbusOutside, AnAccessThatCanBeLeftPausesTheVmWhereThePolicySaysSo) {
+  for (const bool guarded : {true, false}) {
+    FakeSidecar sidecar(dir_.file(guarded ? "guarded" : "plain"));
+    const pid_t child = start_vmm(dir_.file(guarded ? "guarded" : "plain"),
+                                  {.vcpu = GetParam(), .guarded = guarded});
+    ASSERT_TRUE(serve_attach(sidecar));
+    const std::uint32_t lane = GetParam() ? 0 : sidecar.geometry().vcpus();
+    const shm::Claim first = claim(lane, 1, sidecar.geometry());
+    ASSERT_TRUE(sidecar.wait_for_waiter(first));
+    sidecar.answer(first, verdict_only(wire::Verdict::pause, wire::Reason::guest_memory_by_vmm));
+    EXPECT_EQ(exit_code(child), guarded ? kPaused : kAborted);
+    const auto outcome = sidecar.outcome(first);
+    ASSERT_TRUE(outcome);
+    EXPECT_EQ(outcome->verdict(), guarded ? wire::Verdict::pause : wire::Verdict::abort);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, SigbusOutside, ::testing::Bool(), [](const auto& given) {

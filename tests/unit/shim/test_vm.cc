@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -51,6 +52,16 @@ void raise_sigbus(int code, std::uint64_t address, short lsb) {
   const long sent =
       ::syscall(SYS_rt_tgsigqueueinfo, ::getpid(), ::syscall(SYS_gettid), SIGBUS, &info);
   must(sent == 0, "rt_tgsigqueueinfo");
+}
+
+bool dispatch_until(memfail_shim* shim, const std::function<bool()>& condition) {
+  for (int turn = 0; turn < 1000; ++turn) {
+    memfail_shim_dispatch(shim);
+    if (condition()) return true;
+    pollfd wait{memfail_shim_fd(shim), POLLIN, 0};
+    if (::poll(&wait, 1, 5000) != 1) return false;
+  }
+  return false;
 }
 
 TempDir::TempDir() {
@@ -194,8 +205,11 @@ std::vector<std::uint64_t> TestVm::poisoned() const {
 int TestVm::post(void* self, std::uint32_t vcpu, void (*function)(void*), void* argument) {
   auto& vm = *static_cast<TestVm*>(self);
   if (vm.post_answer != 0) return vm.post_answer;
-  const std::lock_guard lock(vm.mutex_);
-  vm.posted_.push_back({vcpu, function, argument});
+  {
+    const std::lock_guard lock(vm.mutex_);
+    vm.posted_.push_back({vcpu, function, argument});
+  }
+  if (const auto call = vm.on_post) call();
   return 0;
 }
 
@@ -220,6 +234,7 @@ void TestVm::note_incident(void* self, const memfail_incident* incident) {
 
 int TestVm::set_mce(void* self, std::uint32_t /*vcpu*/, const memfail_mce* mce) {
   auto& vm = *static_cast<TestVm*>(self);
+  if (vm.on_set_mce) vm.on_set_mce();
   const std::lock_guard lock(vm.mutex_);
   vm.machine_checks_.push_back(*mce);
   return vm.set_mce_answer;

@@ -37,6 +37,10 @@ void install_handler(int flags = 0);
 // Has the kernel send this thread SIGBUS with exactly this siginfo.
 void raise_sigbus(int code, std::uint64_t address, short lsb = 12);
 
+// Dispatches whenever the shim says that it has something to do, until `condition`
+// holds; false after 5 s without anything.
+bool dispatch_until(memfail_shim* shim, const std::function<bool()>& condition);
+
 // A folder for one test's sockets, removed at its end.
 class TempDir {
  public:
@@ -86,7 +90,9 @@ class TestVm {
   [[nodiscard]] std::vector<memfail_mce> machine_checks() const;
   [[nodiscard]] std::vector<std::uint64_t> poisoned() const;
   [[nodiscard]] int aborts() const { return aborts_.load(); }
-  std::function<void()> on_abort;  // called inside ops.abort
+  std::function<void()> on_abort;    // called inside ops.abort
+  std::function<void()> on_set_mce;  // called inside ops.set_mce
+  std::function<void()> on_post;     // called inside ops.post, after it
   int post_answer = 0;
   int set_mce_answer = 0;
 

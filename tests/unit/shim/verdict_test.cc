@@ -137,7 +137,7 @@ wire::ReplyLine changed(void (*change)(std::uint8_t& bank, std::uint64_t& status
           wire::SiblingRule::none,
           bank,
           0,
-          0,
+          Verdict::ignore,
           0x8C,
           7,
           status,

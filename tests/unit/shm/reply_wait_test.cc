@@ -75,6 +75,19 @@ TEST_F(ReplyWait, IsWokenByTheReply) {
   EXPECT_EQ(*request_.waiter(claim_.id), 0U);
 }
 
+TEST_F(ReplyWait, OnRecordAReplyThatIsNotIsWaitedOn) {
+  WaitContext wait = context(70 * kMs);
+  wait.on_record = true;
+  reply(claim_.n);  // its flags say nothing
+  EXPECT_EQ(wait_for_reply(wait, claim_, counts_), WaitResult::kTimeout);
+  wire::ReplyLine recorded;
+  recorded = {0, 0, {}, {}, {}, 0, 1, {}, 0, 0, 0, 0, 0, 0, 0};
+  write_line(areas_.sidecar_reply().line(claim_.id), recorded, Areas::key(0), claim_.n);
+  wait.until_ns = monotonic_ns() + kLong;
+  EXPECT_EQ(wait_for_reply(wait, claim_, counts_), WaitResult::kReplied);
+  EXPECT_EQ(counts_.found_by_slice, 0U);
+}
+
 TEST_F(ReplyWait, WakesOnlyWhoWaits) {
   EXPECT_FALSE(wake_waiter(areas_.sidecar_request(), areas_.sidecar_reply(), claim_.id));
   *request_.waiter(claim_.id) = 1;

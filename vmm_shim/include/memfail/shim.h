@@ -20,6 +20,7 @@
 #define MEMFAIL_SHIM_H
 
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -88,6 +89,7 @@ struct memfail_incident {
   uint8_t verdict, decided_by, delivered, reason; /* numbers of schema/incident.fbs */
   const char *reason_text; /* the reason's name, as events spell it; static storage */
   struct memfail_mce mce;  /* bank 255: nothing was set */
+  uint8_t drill; /* 1: an operator's drill, the memory is whole; 2: an injection of theirs */
 };
 
 /*
@@ -103,12 +105,26 @@ struct memfail_ops {
   uint32_t struct_size;
   int (*post)(void *opaque, uint32_t vcpu, void (*fn)(void *arg), void *arg);
   void (*abort)(void *opaque, const struct memfail_incident *incident);
-  /* a page of guest RAM is known to be broken (QEMU keeps its own list) */
+  /* a page of guest RAM is known to be broken (QEMU keeps its own list); never for a
+   * drill */
   void (*poisoned)(void *opaque, uint64_t hva, uint64_t gpa, uint64_t size);
   /* the incident is over; the VMM may tell its own user */
   void (*incident)(void *opaque, const struct memfail_incident *incident);
   /* instead of KVM_X86_SET_MCE on the vCPU descriptor; 0 or negative errno */
   int (*set_mce)(void *opaque, uint32_t vcpu, const struct memfail_mce *mce);
+  /* instead of the library's own way to put a clean page under [hva, hva + size), at
+   * a guest reset; 0 or negative errno. Called by memfail_guest_reset() only */
+  int (*repair)(void *opaque, uint64_t hva, uint64_t gpa, uint64_t size);
+  /* whether the calling thread is inside an access to guest memory that it can leave
+   * (by siglongjmp from the SIGBUS handler): 1 or 0. Called from the handler only */
+  int (*guarded)(void *opaque);
+};
+
+/* What operators may do to this VM, by way of the sidecar: nothing unless the VMM's own
+ * owner opts in. See "Drills" in docs/integrating.md. */
+enum {
+  MEMFAIL_ALLOW_DRILLS = 1,    /* SIGBUS for pages that are whole, raised on a vCPU's thread */
+  MEMFAIL_ALLOW_INJECTIONS = 2 /* machine checks of an operator's making */
 };
 
 struct memfail_config {
@@ -125,6 +141,8 @@ struct memfail_config {
   uint32_t max_regions;        /* 1 to 32768; 0: 512 */
   uint32_t deadline_ms;        /* 1 to 500, from signal entry; 0: 100 */
   enum memfail_fallback fallback;
+  uint32_t max_poisoned; /* pages known to be broken, 1 to 65536; 0: 1024 */
+  uint32_t allow;        /* MEMFAIL_ALLOW_*; 0: nothing */
   void *opaque;
   struct memfail_ops ops; /* last: it may grow */
 };
@@ -161,6 +179,8 @@ struct memfail_status {
   enum memfail_session_state state;
   uint64_t session_low, session_high;
   uint64_t reports, lost_reports, fallbacks, attaches;
+  uint64_t poisoned;          /* pages of the guest known to be broken */
+  uint64_t poisoned_left_out; /* for which there was no room in the list */
   uint64_t slices; /* verdicts that only a wait slice found, outside re-attach: a bug */
   char last_error[256];
 };
@@ -200,6 +220,10 @@ struct memfail_vcpu {
  * -ERANGE index not below config.vcpus, -EEXIST already there. */
 MEMFAIL_API int memfail_vcpu_add(memfail_shim *shim, const struct memfail_vcpu *vcpu,
                                  memfail_lane **lane, struct memfail_error *error);
+
+/* The vCPU is there (1) or unplugged (0); it starts as there. An unplugged one is
+ * told nothing. Any thread, that of the vCPU not in KVM_RUN. */
+MEMFAIL_API void memfail_vcpu_online(memfail_lane *lane, int online);
 
 /* The lane of all other threads. */
 MEMFAIL_API memfail_lane *memfail_process_lane(memfail_shim *shim);
@@ -248,9 +272,30 @@ MEMFAIL_API int memfail_handed_back(memfail_lane *lane, siginfo_t *info);
  * action-optional failure meanwhile is only remembered. Starts as 1. Any thread. */
 MEMFAIL_API void memfail_vm_running(memfail_shim *shim, int running);
 
-/* The guest is being reset: verdicts that were asked for before it are stale.
- * With the vCPUs stopped. Any thread. */
-MEMFAIL_API void memfail_guest_reset(memfail_shim *shim);
+/* The guest is being reset: verdicts that were asked for before it are stale, and the
+ * pages known to be broken are replaced by clean ones under the same addresses (by
+ * ops.repair where there is one). Call it with the vCPUs stopped, before anything
+ * writes guest RAM and while nobody changes the regions; it takes some microseconds a
+ * page. Any thread. Returns how many pages stay broken: pinned, read-only, persistent
+ * and private-file regions are left alone, as are pages that the kernel does not give
+ * back; an event says so for each. */
+MEMFAIL_API int memfail_guest_reset(memfail_shim *shim);
+
+/* ---- migration ------------------------------------------------------------- */
+
+/* Writes the pages known to be broken as a versioned blob for the VMM's own stream:
+ * on the source, with the vCPUs stopped for good. Returns the bytes it takes; nothing
+ * is written where `size` is less (call with 0 to ask). One thread at a time. */
+MEMFAIL_API long memfail_poison_export(memfail_shim *shim, void *buffer, size_t size);
+
+/* On the destination, regions registered, memory received, no vCPU started: makes the
+ * same pages poisoned again and takes them over. Returns how many. -EBADMSG truncated,
+ * of a newer version or damaged; -ERANGE a page outside the regions; -ENOSPC too many:
+ * refused whole, nothing was changed. -EOPNOTSUPP: a page that the guest may still use
+ * cannot be made poisoned here (Linux before 6.6, or postcopy holds its userfaultfd):
+ * do not start the guest, a clean page there would be silent corruption. */
+MEMFAIL_API int memfail_poison_import(memfail_shim *shim, const void *blob, size_t size,
+                                      struct memfail_error *error);
 
 /* ---- the signal ------------------------------------------------------------ */
 
@@ -258,8 +303,10 @@ enum memfail_sigbus_result {
   MEMFAIL_SIGBUS_NOT_MINE = 0, /* not a hardware error, or a forked child: the
                                   VMM's previous handler has it */
   MEMFAIL_SIGBUS_TAKEN = 1,    /* return from the handler */
-  MEMFAIL_SIGBUS_MUST_NOT_RETURN = 2 /* the access cannot be resumed and ops.abort
+  MEMFAIL_SIGBUS_MUST_NOT_RETURN = 2, /* the access cannot be resumed and ops.abort
                                         came back: end the process */
+  MEMFAIL_SIGBUS_PAUSE = 3 /* the same, but ops.guarded said that it can be left, and
+                              the policy pauses: leave it, and pause the VM */
 };
 
 /* The VMM's SIGBUS handler calls this with its thread's lane (the process lane

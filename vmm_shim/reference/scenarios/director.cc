@@ -4,15 +4,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <optional>
 #include <thread>
 
 #include "vmm_shim/reference/scenarios/asking.h"
+#include "vmm_shim/reference/scenarios/operator.h"
 
 namespace memfail::scenarios {
 namespace {
 
 constexpr auto kScenarioLimit = std::chrono::seconds(60);
 constexpr auto kEventLimit = std::chrono::seconds(10);
+constexpr auto kQuiet = std::chrono::milliseconds(50);  // and no event: no more come
 constexpr int kMeantAbort = 70;
 constexpr auto kGlance = std::chrono::milliseconds(1);
 
@@ -30,9 +33,13 @@ std::vector<std::string> command(const Expectation& expected, const std::string&
                                  absent ? hand.folder + "/nobody" : sidecar.socket(),
                                  "--poison",
                                  hand.poison,
+                                 "--policy",
+                                 hand.policy,
                                  "--name",
                                  name};
-  if (expected.drive == Drive::kKilled || expected.drive == Drive::kSilent) {
+  const bool ordered = expected.drive == Drive::kOrdered;
+  if (ordered) words.insert(words.end(), {"--allow-drills", "--allow-injections"});
+  if (expected.drive == Drive::kKilled || expected.drive == Drive::kSilent || ordered) {
     words.emplace_back("--hold");
   }
   return words;
@@ -40,9 +47,21 @@ std::vector<std::string> command(const Expectation& expected, const std::string&
 
 void go_on(const Child& vmm) { (void)!write(vmm.input(), "\n", 1); }
 
+// What one scenario is played with.
+struct Cast {
+  const Expectation& expected;
+  const std::string& name;  // of the VM
+  Sidecar& sidecar;
+  std::optional<Operator> who_asks = {};
+};
+
 // At the VMM's two holds: before anything breaks, and when all is over.
-void at_hold(Drive drive, bool before, Sidecar& sidecar) {
-  if (before) {
+void at_hold(Cast& cast, bool before) {
+  const Drive drive = cast.expected.drive;
+  Sidecar& sidecar = cast.sidecar;
+  if (drive == Drive::kOrdered) {
+    if (before) cast.who_asks.emplace(sidecar.ctl(), cast.expected.order, cast.name);
+  } else if (before) {
     sidecar.suspend();
   } else {
     drive == Drive::kKilled ? sidecar.start() : sidecar.resume();
@@ -57,16 +76,17 @@ void kill_when_asked(pid_t vmm, Sidecar& sidecar, Clock::time_point limit) {
 }
 
 // Reads the VMM's output to its result line.
-Json watch(const Expectation& expected, const Child& vmm, Sidecar& sidecar,
-           Clock::time_point limit) {
+Json watch(Cast& cast, const Child& vmm, Clock::time_point limit) {
   LineReader reader(vmm.output());
   while (const auto line = reader.next(limit)) {
     Json json = Json::parse(*line, nullptr, false);
     if (!json.is_object() || !json.contains("holding")) return json;
     const bool before = json["holding"] == "before";
-    at_hold(expected.drive, before, sidecar);
+    at_hold(cast, before);
     go_on(vmm);
-    if (before && expected.drive == Drive::kKilled) kill_when_asked(vmm.pid(), sidecar, limit);
+    if (before && cast.expected.drive == Drive::kKilled) {
+      kill_when_asked(vmm.pid(), cast.sidecar, limit);
+    }
   }
   return {};
 }
@@ -90,13 +110,16 @@ Outcome play(const Expectation& expected, unsigned turn, const Stagehand& hand, 
   const std::string name = vm_name(expected, turn);
   const auto limit = Clock::now() + kScenarioLimit;
   Child vmm({command(expected, name, hand, sidecar), hand.log, {}});
-  outcome.vmm = watch(expected, vmm, sidecar, limit);
+  Cast cast{expected, name, sidecar};
+  outcome.vmm = watch(cast, vmm, limit);
   check_exit(outcome, vmm.wait_until(limit), hand.log);
   outcome.unsupported = outcome.vmm.value("unsupported", "");
   if (outcome.unsupported.empty()) {
     sidecar.events().read_until(name, expected.events.size(), Clock::now() + kEventLimit);
+    sidecar.events().read_until_quiet(kQuiet);
   }
   outcome.events = sidecar.events().events_of(name);
+  if (cast.who_asks) outcome.operator_told = cast.who_asks->told_before(Clock::now() + kEventLimit);
   return outcome;
 }
 

@@ -14,6 +14,7 @@ namespace memfail::scenarios {
 struct Stagehand {
   std::string vmm;     // program
   std::string poison;  // signal, hwpoison
+  std::string policy;  // what memfaild decides by
   std::string log;     // of the VMMs
   std::string folder;  // for sockets
 };

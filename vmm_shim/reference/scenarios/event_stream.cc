@@ -44,6 +44,11 @@ void EventStream::read_until(const std::string& vm, std::size_t count, Clock::ti
   }
 }
 
+void EventStream::read_until_quiet(Clock::duration quiet) {
+  while (read_one(Clock::now() + quiet)) {
+  }
+}
+
 std::vector<Json> EventStream::events_of(const std::string& vm) const {
   const auto found = by_vm_.find(vm);
   return found == by_vm_.end() ? std::vector<Json>{} : found->second;

@@ -23,6 +23,8 @@ class EventStream {
 
   // Reads until this VM has `count` events, or until the limit.
   void read_until(const std::string& vm, std::size_t count, Clock::time_point limit);
+  // Reads until nothing has come for so long.
+  void read_until_quiet(Clock::duration quiet);
   std::vector<Json> events_of(const std::string& vm) const;
   // Every event as it came.
   const std::vector<std::string>& lines() const { return lines_; }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What each scenario must come to under the policy `qemu`: written down here,
+// What each scenario must come to under each policy: written down here,
 // independently of the code that decides.
 #pragma once
 
@@ -16,27 +16,41 @@ struct ExpectedEvent {
   bool action_required, recursive;
   std::string_view verdict, reason, delivered;
   std::optional<int> bank = {};
+  std::string_view by = {};  // who decided, where not as in the whole scenario
+  unsigned count = 1;        // incidents it stands for; of a storm, pages
+  std::string_view repair = {};
+  bool drill = false;
 };
 
 // What happens to the sidecar meanwhile.
-enum class Drive { kPlain, kAbsent, kKilled, kSilent };
+enum class Drive { kPlain, kAbsent, kKilled, kSilent, kOrdered };
 
 // Where a scenario may be reported as unsupported and the run still be good.
 enum class MayMiss { kNowhere, kAnywhere, kWithoutRealPoison, kWithoutHugePages };
+
+// The policies under which a row counts.
+enum class Under { kBoth, kQemu, kRecommended };
 
 struct Expectation {
   std::string_view scenario;
   std::string_view vm;                 // how the VM ends
   std::vector<ExpectedEvent> events;   // in any order
   bool broadcast = false;              // vCPU 1 sees the sibling's record
+  bool older_record = false;           // the guest finds one that nobody set
   bool repeats = false;                // really broken: the guest meets it again, each an event
   Drive drive = Drive::kPlain;
   MayMiss may_miss = MayMiss::kNowhere;
+  Under under = Under::kBoth;
+  std::string_view may_come = {};      // events of this reason
+  std::string_view order = {};  // kOrdered: asked of memfaild, a JSON object but for the VM
 
   // Without an answer from the sidecar in time the shim decides itself.
-  std::string_view decided_by() const { return drive == Drive::kPlain ? "sidecar" : "builtin"; }
+  std::string_view decided_by() const {
+    return drive == Drive::kPlain || drive == Drive::kOrdered ? "sidecar" : "builtin";
+  }
 };
 
-std::span<const Expectation> expectations();
+// The rows of one policy: "recommended" or "qemu".
+std::vector<const Expectation*> expectations(std::string_view policy);
 
 }  // namespace memfail::scenarios

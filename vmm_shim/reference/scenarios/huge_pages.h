@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Lends the hugetlb scenario the two huge pages it needs, where the host's pool
+// Lends the hugetlb scenarios the huge pages they need, where the host's pool
 // has none free and we may ask for them; gives them back.
 #pragma once
 

@@ -2,6 +2,8 @@
 #include "vmm_shim/reference/scenarios/judge.h"
 
 #include <algorithm>
+#include <array>
+#include <initializer_list>
 
 namespace memfail::scenarios {
 namespace {
@@ -9,6 +11,8 @@ namespace {
 using Problems = std::vector<std::string>;
 
 constexpr int kSiblingBank = 1;
+constexpr int kDelivered = 1;  // enum Delivered, as memfail-vmm prints it
+constexpr std::string_view kOlderStatus = "0x8000000000000000";
 constexpr std::string_view kSiblingStatus = "0xa000000000000000";
 
 bool may_be_unsupported(MayMiss where, const Host& host) {
@@ -25,6 +29,17 @@ bool may_be_unsupported(MayMiss where, const Host& host) {
   return false;
 }
 
+bool same_in(const Json& one, const Json& other, std::initializer_list<const char*> members) {
+  return std::ranges::all_of(members, [&](const char* name) { return one[name] == other[name]; });
+}
+
+// The same once more, in an event of its own or counted.
+bool is_repeat(const Json& event, const Json& first) {
+  return same_in(
+      event, first,
+      {"recipient", "action", "action-required", "recursive", "verdict", "reason", "delivered"});
+}
+
 // Each expected event has one of its own among those that came, and no other came.
 void compare_events(const Outcome& outcome, const Host& host, Problems& problems) {
   std::vector<Json> came;
@@ -36,13 +51,41 @@ void compare_events(const Outcome& outcome, const Host& host, Problems& problems
     if (found == came.end()) {
       problems.push_back("no event " + wanted.dump());
     } else if (outcome.expected->repeats && host.real_poison) {
-      std::erase(came, wanted);
+      std::erase_if(came, [&](const Json& other) { return is_repeat(other, wanted); });
     } else {
       came.erase(found);
     }
   }
+  if (!outcome.expected->may_come.empty()) {
+    std::erase_if(came,
+                  [&](const Json& event) { return event["reason"] == outcome.expected->may_come; });
+  }
   for (const Json& event : came) problems.push_back("unexpected event " + event.dump());
 }
+
+// What says how many pages broke, or what became of one, tells of no incident.
+bool tells_of_incidents(const Json& details) {
+  constexpr auto kOthers = std::to_array<std::string_view>(
+      {"storm", "repaired", "not-repaired", "backing-store", "drill-over"});
+  return std::ranges::find(kOthers, details["reason"].get<std::string>()) == kOthers.end();
+}
+
+// Each incident is in exactly one event's count. A VMM that aborts says only its last.
+void compare_counts(const Outcome& outcome, Problems& problems) {
+  if (outcome.expected->drive == Drive::kAbsent || !outcome.vmm.contains("missed")) return;
+  std::uint64_t counted = 0;
+  for (const Json& event : outcome.events) {
+    const Json& details = event["data"]["memfail"];
+    if (tells_of_incidents(details)) counted += details["count"].get<std::uint64_t>();
+  }
+  const std::size_t incidents = outcome.vmm["incidents"].size();
+  if (counted != incidents) {
+    problems.push_back("the events count " + std::to_string(counted) + " incidents of " +
+                       std::to_string(incidents));
+  }
+}
+
+bool is_older(const Json& bank) { return bank["status"] == kOlderStatus; }
 
 bool is_sibling(const Json& bank) {
   return bank["bank"] == kSiblingBank && bank["status"] == kSiblingStatus;
@@ -54,16 +97,26 @@ bool same_record(const Json& bank, const Json& vcpu, const Json& record) {
          bank["status"] == record["status"] && bank["addr"] == record["gpa"];
 }
 
-// The records that were delivered: by the events, or where there is no sidecar to
-// make any, by what the shim told the VMM.
+// Not every incident has an event: there is no sidecar, or one event counts many.
+bool events_leave_out(const Outcome& outcome) {
+  return outcome.expected->drive == Drive::kAbsent ||
+         std::ranges::any_of(outcome.expected->events,
+                             [](const ExpectedEvent& event) { return event.count > 1; });
+}
+
+// The records that were delivered: by the events, or where these leave some out, by
+// what the shim told the VMM.
 std::vector<Json> delivered_records(const Outcome& outcome) {
   std::vector<Json> records;
+  if (events_leave_out(outcome)) {
+    for (const Json& incident : outcome.vmm["incidents"]) {
+      if (incident["delivered"] == kDelivered) records.push_back(incident);
+    }
+    return records;
+  }
   for (const Json& event : outcome.events) {
     const Json& details = event["data"]["memfail"];
     if (details["delivered"] == "delivered") records.push_back(details);
-  }
-  if (outcome.expected->drive == Drive::kAbsent) {
-    for (const Json& incident : outcome.vmm["incidents"]) records.push_back(incident);
   }
   return records;
 }
@@ -81,6 +134,7 @@ void compare_guest(const Outcome& outcome, Problems& problems) {
       seen.erase(found);
     }
   }
+  if (outcome.expected->older_record) std::erase_if(seen, is_older);
   const auto siblings = std::erase_if(seen, is_sibling);
   if (outcome.expected->broadcast && siblings == 0) problems.emplace_back("no broadcast was seen");
   for (const Json& bank : seen) problems.push_back("the guest saw, unannounced, " + bank.dump());
@@ -95,6 +149,16 @@ void compare_vm(const Outcome& outcome, Problems& problems) {
   for (const Json& missed : outcome.vmm.value("missed", Json::array())) {
     problems.push_back("waited in vain for " + missed.get<std::string>());
   }
+}
+
+// The VM accepted what was asked, and who asked was shown the first event.
+void compare_order(const Outcome& outcome, Problems& problems) {
+  if (outcome.expected->drive != Drive::kOrdered) return;
+  const std::vector<Json>& told = outcome.operator_told;
+  const bool done = told.size() == 2 && told[0].contains("accepted") && told[1].contains("event");
+  if (!done) problems.push_back("the operator was told " + Json(told).dump());
+  if (!done || outcome.events.empty()) return;
+  if (told[1] != outcome.events.front()) problems.emplace_back("the operator saw another event");
 }
 
 void compare_sidecar(const Outcome& outcome, Problems& problems) {
@@ -117,7 +181,10 @@ Json essence(const Json& event) {
           {"reason", details["reason"]},
           {"decided-by", details["decided-by"]},
           {"delivered", details["delivered"]},
-          {"bank", details["bank"]}};
+          {"bank", details["bank"]},
+          {"count", details["count"]},
+          {"repair", details.value("repair", Json())},
+          {"drill", details["drill"]}};
 }
 
 Json essence(const ExpectedEvent& event, std::string_view decided_by) {
@@ -127,9 +194,12 @@ Json essence(const ExpectedEvent& event, std::string_view decided_by) {
           {"recursive", event.recursive},
           {"verdict", event.verdict},
           {"reason", event.reason},
-          {"decided-by", decided_by},
+          {"decided-by", event.by.empty() ? decided_by : event.by},
           {"delivered", event.delivered},
-          {"bank", event.bank ? Json(*event.bank) : Json()}};
+          {"bank", event.bank ? Json(*event.bank) : Json()},
+          {"count", event.count},
+          {"repair", event.repair.empty() ? Json() : Json(event.repair)},
+          {"drill", event.drill}};
 }
 
 std::vector<std::string> judge(const Outcome& outcome, const Host& host) {
@@ -143,7 +213,9 @@ std::vector<std::string> judge(const Outcome& outcome, const Host& host) {
   }
   compare_vm(outcome, problems);
   compare_sidecar(outcome, problems);
+  compare_order(outcome, problems);
   compare_events(outcome, host, problems);
+  compare_counts(outcome, problems);
   compare_guest(outcome, problems);
   return problems;
 }

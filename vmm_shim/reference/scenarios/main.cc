@@ -29,6 +29,7 @@ constexpr int kNoKvm = 77;
 struct Options {
   std::string memfaild, vmm, out, host;
   std::string poison = "signal";
+  std::string policy = "recommended";
   std::vector<std::string> only;
 };
 
@@ -69,6 +70,9 @@ Options parse(int argc, char** argv) {
                  "lab: an emulated machine in which all but LMCE and CMCI "
                  "must be possible")
       ->check(CLI::IsMember({"lab"}));
+  app.add_option("--policy", options.policy, "What memfaild decides by")
+      ->check(CLI::IsMember({"recommended", "qemu"}))
+      ->capture_default_str();
   app.add_option("--only", options.only, "Only this scenario; may be given several times");
   try {
     app.parse(argc, argv);
@@ -88,10 +92,11 @@ void need_kvm() {
   close(fd);
 }
 
-std::vector<const Expectation*> chosen(const std::vector<std::string>& only) {
+std::vector<const Expectation*> chosen(const Options& options) {
+  const auto& only = options.only;
   std::vector<const Expectation*> result;
-  for (const Expectation& row : expectations()) {
-    if (only.empty() || std::ranges::find(only, row.scenario) != only.end()) result.push_back(&row);
+  for (const Expectation* row : expectations(options.policy)) {
+    if (only.empty() || std::ranges::find(only, row->scenario) != only.end()) result.push_back(row);
   }
   if (result.size() < only.size()) {
     errno = EINVAL;
@@ -102,17 +107,17 @@ std::vector<const Expectation*> chosen(const std::vector<std::string>& only) {
 
 int run(const Options& options) {
   need_kvm();
-  const auto scenarios = chosen(options.only);
+  const auto scenarios = chosen(options);
   std::filesystem::create_directories(options.out);
   const SocketFolder folder;
   const LentHugePages huge_pages;
-  Sidecar sidecar(options.memfaild, folder.path(), options.out + "/memfaild.log");
+  Sidecar sidecar({options.memfaild, options.policy}, folder.path(), options.out + "/memfaild.log");
   sidecar.start();
 
   const Paint paint(isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR"));
   const Host host{options.poison == "hwpoison", options.host == "lab"};
-  const Stagehand hand{options.vmm, options.poison, options.out + "/memfail-vmm.log",
-                       folder.path()};
+  const Stagehand hand{options.vmm, options.poison, options.policy,
+                       options.out + "/memfail-vmm.log", folder.path()};
   std::vector<Outcome> outcomes;
   for (const Expectation* expected : scenarios) {
     const auto turn = static_cast<unsigned>(outcomes.size() + 1);

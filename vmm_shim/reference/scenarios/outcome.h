@@ -17,6 +17,7 @@ struct Outcome {
   const Expectation* expected = nullptr;
   Json vmm;                           // what memfail-vmm printed
   std::vector<Json> events;           // of its VM
+  std::vector<Json> operator_told;    // who asked for it, if it was asked for
   std::string unsupported;            // why this host cannot play it
   std::vector<std::string> problems;  // why it is not as it should be; empty: it is
 

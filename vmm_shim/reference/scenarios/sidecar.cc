@@ -54,22 +54,23 @@ class ReadySocket {
 
 }  // namespace
 
-Sidecar::Sidecar(std::string program, std::string folder, std::string log)
+Sidecar::Sidecar(SidecarProgram program, std::string folder, std::string log)
     : program_(std::move(program)), folder_(std::move(folder)), log_(std::move(log)) {}
 
 void Sidecar::start() {
   const std::string notify = folder_ + "/notify";
   const ReadySocket ready(notify);
   const std::string events = folder_ + "/events.sock";
-  child_ = std::make_unique<Child>(ChildStart{
-      {program_, "--socket-path", socket(), "--events", events, "--ctl", folder_ + "/ctl.sock"},
-      log_,
-      {"NOTIFY_SOCKET=" + notify}});
+  child_ = std::make_unique<Child>(
+      ChildStart{{program_.path, "--policy", program_.policy, "--socket-path", socket(), "--events",
+                  events, "--ctl", ctl()},
+                 log_,
+                 {"NOTIFY_SOCKET=" + notify}});
   const auto limit = Clock::now() + kStartLimit;
   if (!ready.ready_before(limit, *child_)) {
     const auto status = child_->wait_until(Clock::now());
     errno = !status ? ETIMEDOUT : *status == kNotThere ? ENOENT : ECHILD;
-    fail(program_ + " does not start (see " + log_ + ")");
+    fail(program_.path + " does not start (see " + log_ + ")");
   }
   events_ = std::make_unique<EventStream>(events);
 }

@@ -12,10 +12,14 @@
 
 namespace memfail::scenarios {
 
+struct SidecarProgram {
+  std::string path, policy;
+};
+
 class Sidecar {
  public:
   // Sockets are made in `folder`, its log is appended to `log`.
-  Sidecar(std::string program, std::string folder, std::string log);
+  Sidecar(SidecarProgram program, std::string folder, std::string log);
 
   // Returns when it says that it listens; dies when it does not.
   void start();
@@ -24,12 +28,14 @@ class Sidecar {
   void resume();    // SIGCONT
 
   std::string socket() const { return folder_ + "/vm.sock"; }
+  std::string ctl() const { return folder_ + "/ctl.sock"; }
   EventStream& events() { return *events_; }
   // All events of all of its lives.
   std::vector<std::string> lines() const;
 
  private:
-  const std::string program_, folder_, log_;
+  const SidecarProgram program_;
+  const std::string folder_, log_;
   std::unique_ptr<Child> child_;
   std::unique_ptr<EventStream> events_;
   std::vector<std::string> earlier_lines_;

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
+
+#include "vmm_shim/reference/scenarios/judge.h"
 
 namespace memfail::scenarios {
 namespace {
@@ -15,22 +18,37 @@ std::string text_of(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
+// How long a list is told whole, and of a longer one its beginning and its end.
+constexpr std::size_t kWhole = 40, kBeginning = 12, kEnd = 12;
+
+// Tells `count` things with `tell(index)`, in a row or without those in the middle.
+void tell_some(std::size_t count, const std::function<void(std::size_t)>& tell) {
+  for (std::size_t at = 0; at < count; ++at) {
+    if (count > kWhole && at == kBeginning) {
+      at = count - kEnd;
+      std::printf("  … %zu more …\n", at - kBeginning);
+    }
+    tell(at);
+  }
+}
+
 // Microseconds since the moment something was done to the guest.
 void tell_timeline(const Json& moments, const Paint& paint) {
-  std::int64_t start = -1;
-  for (const Json& moment : moments) {
-    const auto at = moment["at_us"].get<std::int64_t>();
-    if (moment["text"] == "the guest is ready") continue;
-    if (start < 0) start = at;
+  std::vector<Json> told = moments;
+  std::erase_if(told, [](const Json& moment) { return moment["text"] == "the guest is ready"; });
+  tell_some(told.size(), [&](std::size_t index) {
+    const auto start = told.front()["at_us"].get<std::int64_t>();
+    const auto at = told[index]["at_us"].get<std::int64_t>();
     char stamp[32];
     std::snprintf(stamp, sizeof(stamp), "%+8lld µs", static_cast<long long>(at - start));
-    std::printf("  %s  %s\n", paint.faint(stamp).c_str(), text_of(moment["text"]).c_str());
-  }
+    std::printf("  %s  %s\n", paint.faint(stamp).c_str(), text_of(told[index]["text"]).c_str());
+  });
 }
 
 std::string where(const Json& details) {
   if (!details["gpa"].is_null()) {
-    return "guest page " + text_of(details["gpa"]) + " (" + text_of(details["region"]) + ", " +
+    const std::string region = details["region"].is_null() ? "" : text_of(details["region"]) + ", ";
+    return "guest page " + text_of(details["gpa"]) + " (" + region +
            std::to_string(details["size"].get<std::uint64_t>() >> 10) + " KiB)";
   }
   if (!details["hva"].is_null()) return "page " + text_of(details["hva"]) + " of the VMM itself";
@@ -48,13 +66,16 @@ std::string event_words(const Json& event) {
   std::string text = "MEMORY_FAILURE " + text_of(data["recipient"]) + "/" + text_of(data["action"]);
   text += data["flags"]["action-required"].get<bool>() ? ", action required" : ", action optional";
   if (data["flags"]["recursive"].get<bool>()) text += ", recursive";
+  const Json& count = data["memfail"]["count"];
+  if (count != 1) text += ", for " + count.dump();
   return text + ", seq " + data["memfail"]["seq"].dump();
 }
 
+// Some stand for many incidents, or for none: those name no page, or no decision.
 void tell_event(const Json& event) {
   const Json& details = event["data"]["memfail"];
-  line("broke", where(details));
-  line("decided", decision(details));
+  if (!details["gpa"].is_null() || details["verdict"] != "none") line("page", where(details));
+  if (details["decided-by"] != "none") line("decided", decision(details));
   line("because", text_of(details["reason-text"]));
   line("event", event_words(event));
 }
@@ -68,17 +89,26 @@ std::string guest_words(const Json& bank) {
 
 void tell_guest(const Json& vmm) {
   const Json banks = vmm.value("guest", Json::array());
-  for (const Json& bank : banks) line("guest", guest_words(bank));
+  tell_some(banks.size(), [&](std::size_t at) { line("guest", guest_words(banks[at])); });
   if (banks.empty()) line("guest", "saw nothing");
 }
 
-// A loop of the same event is told once.
+// Of a row of the same the first are told.
 void tell_events(const std::vector<Json>& events) {
-  constexpr std::size_t kTold = 3;
-  for (std::size_t at = 0; at < std::min(events.size(), kTold); ++at) tell_event(events[at]);
-  if (events.size() > kTold) {
-    line("event", "… and " + std::to_string(events.size() - kTold) + " more");
+  constexpr std::ptrdiff_t kTold = 3;
+  for (auto at = events.begin(); at != events.end();) {
+    const auto end = std::find_if(
+        at, events.end(), [&](const Json& event) { return essence(event) != essence(*at); });
+    const std::ptrdiff_t told = std::min(end - at, kTold);
+    std::for_each(at, at + told, tell_event);
+    if (end - at > told) line("event", "… and " + std::to_string(end - at - told) + " more");
+    at = end;
   }
+}
+
+std::string why_no_event(const Outcome& outcome) {
+  const bool absent = outcome.expected->drive == Drive::kAbsent;
+  return absent ? "none: no sidecar is there to make one" : "none";
 }
 
 void tell_result(const Outcome& outcome, const Paint& paint) {
@@ -108,7 +138,7 @@ void tell(const Outcome& outcome, const Paint& paint) {
   if (outcome.vmm.is_object()) {
     tell_timeline(outcome.vmm.value("timeline", Json::array()), paint);
     tell_events(outcome.events);
-    if (outcome.events.empty()) line("event", "none: no sidecar is there to make one");
+    if (outcome.events.empty()) line("event", why_no_event(outcome));
     tell_guest(outcome.vmm);
     line("VM", outcome.vmm.value("vm", "?"));
   }

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sidecar/journal/journal_io.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace memfail::journal {
+
+DiskIo::DiskIo(std::vector<shm::UniqueFd> files) : files_(std::move(files)) {}
+
+std::expected<void, int> DiskIo::write(std::uint32_t file, std::uint64_t offset,
+                                       std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t done =
+        ::pwrite(files_[file].get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return std::unexpected(errno);
+    if (done == 0) return std::unexpected(EIO);
+    bytes = bytes.subspan(static_cast<std::size_t>(done));
+    offset += static_cast<std::uint64_t>(done);
+  }
+  return {};
+}
+
+std::expected<void, int> DiskIo::read(std::uint32_t file, std::uint64_t offset,
+                                      std::span<std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t done =
+        ::pread(files_[file].get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return std::unexpected(errno);
+    if (done == 0) return std::unexpected(EIO);  // somebody has cut the file short
+    bytes = bytes.subspan(static_cast<std::size_t>(done));
+    offset += static_cast<std::uint64_t>(done);
+  }
+  return {};
+}
+
+std::expected<void, int> DiskIo::sync(std::uint32_t file) {
+  // An interrupted one is an error like any other: whether the pages were
+  // marked clean before the signal came cannot be known.
+  if (::fdatasync(files_[file].get()) != 0) return std::unexpected(errno);
+  return {};
+}
+
+}  // namespace memfail::journal

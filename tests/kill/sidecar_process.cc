@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/kill/sidecar_process.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+namespace memfail::kill {
+namespace {
+
+constexpr int kPatienceMs = 20'000;
+
+// Counts stay apart: no coalescing beyond a second, no storm, no broadcast, and a page
+// may be met as often as the load does.
+constexpr const char* kPolicy = R"({
+  "version": 1,
+  "default": {
+    "broadcast": false, "repeat_limit": 1000, "repeat_seconds": 1,
+    "storm_pages": 100000, "storm_seconds": 1
+  }
+})";
+
+shm::UniqueFd bind_datagrams(const std::string& path) {
+  shm::UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    std::perror(path.c_str());
+    std::abort();
+  }
+  return fd;
+}
+
+}  // namespace
+
+SidecarProcess::SidecarProcess(std::string directory)
+    : directory_(std::move(directory)), notified_(bind_datagrams(directory_ + "/notify")) {
+  std::ofstream(directory_ + "/policy.json") << kPolicy;
+  ::setenv("NOTIFY_SOCKET", (directory_ + "/notify").c_str(), 1);
+}
+
+// The one place where memfaild's arguments are made.
+std::vector<std::string> SidecarProcess::command() const {
+  return {MEMFAILD_PATH,
+          "--socket-path",
+          vms(),
+          "--events",
+          events(),
+          "--front",
+          directory_ + "/front",
+          "--policy",
+          directory_ + "/policy.json"};
+}
+
+std::string SidecarProcess::log_path() const {
+  return directory_ + "/sidecar." + std::to_string(starts_) + ".log";
+}
+
+std::string SidecarProcess::log() const {
+  std::ifstream in(log_path());
+  std::ostringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+
+bool SidecarProcess::start() {
+  if (starts_ > 1) std::remove(log_path().c_str());  // the last one's is kept
+  ++starts_;
+  child_ = ChildProcess(command(), log_path());
+  return await_ready();
+}
+
+bool SidecarProcess::await_ready() {
+  std::array<char, 256> said{};
+  pollfd wait{notified_.get(), POLLIN, 0};
+  while (::poll(&wait, 1, kPatienceMs) == 1) {
+    const ssize_t size = ::recv(notified_.get(), said.data(), said.size(), 0);
+    if (size > 0 && std::string_view(said.data(), static_cast<std::size_t>(size)) == "READY=1") {
+      return child_.alive();
+    }
+  }
+  return false;
+}
+
+const ProbeTable& SidecarProcess::probes() {
+  static const auto table = ProbeTable::read(MEMFAILD_PATH);
+  if (!table) std::fprintf(stderr, "%s\n", table.error().c_str());
+  return table.value();
+}
+
+}  // namespace memfail::kill

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// memfaild, as it is installed, started again and again at the same sockets.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "shm/unique_fd.h"
+#include "tests/kill/child_process.h"
+#include "tests/kill/probe_table.h"
+
+namespace memfail::kill {
+
+class SidecarProcess {
+ public:
+  // Its sockets, its log and whatever it keeps are in `directory`.
+  explicit SidecarProcess(std::string directory);
+
+  // Returns when it serves; false: it did not come to that.
+  bool start();
+  void kill() { child_.kill(); }
+  bool alive() { return child_.alive(); }
+  [[nodiscard]] ChildProcess& child() { return child_; }
+
+  [[nodiscard]] std::string vms() const { return directory_ + "/vm.sock"; }
+  [[nodiscard]] std::string events() const { return directory_ + "/events.sock"; }
+  // What the one that runs, or ran last, has written.
+  [[nodiscard]] std::string log() const;
+
+  static const ProbeTable& probes();
+
+ private:
+  [[nodiscard]] std::vector<std::string> command() const;
+  [[nodiscard]] std::string log_path() const;
+  bool await_ready();
+
+  std::string directory_;
+  shm::UniqueFd notified_;
+  std::uint32_t starts_ = 0;
+  ChildProcess child_;
+};
+
+}  // namespace memfail::kill

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/kill/story.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace memfail::kill {
+namespace {
+
+constexpr std::size_t kMostComplaints = 20;
+
+std::string name_of(const Event& event) {
+  return "seq " + std::to_string(event.seq) + " (session " + event.session.substr(0, 8) + " lane " +
+         std::to_string(event.lane) + " sequence " + std::to_string(event.sequence) + ", " +
+         event.reason + ")";
+}
+
+}  // namespace
+
+void Story::complain(const std::string& what) {
+  if (complaints_.size() < kMostComplaints) complaints_.push_back(what);
+}
+
+void Story::take(std::string_view line) {
+  if (const auto note = parse_note(line)) {
+    take_note(*note);
+  } else if (const auto event = parse_event(line)) {
+    take_event(*event);
+  } else {
+    complain("a line that is neither event nor note: " + std::string(line));
+  }
+}
+
+void Story::take_note(const StreamNote& note) {
+  if (!note.other.empty()) complain("the stream says: " + note.other);
+  // Another journal says that it does not know what we ask for; ours never does.
+  if (note.gap && !std::exchange(gap_due_, false)) {
+    complain("the stream says that events are gone");
+  }
+  if (!note.first_seq || note.journal == journal_) return;
+  gap_due_ = !journal_.empty();
+  journal_ = note.journal;
+  last_seq_ = *note.first_seq - 1;
+  ++journals_;
+}
+
+void Story::take_event(const Event& event) {
+  ++events_;
+  if (event.seq != last_seq_ + 1) {
+    complain(name_of(event) + " follows seq " + std::to_string(last_seq_));
+  }
+  last_seq_ = event.seq;
+  if (event.count != 1 && event.sequence != 0) complain(name_of(event) + " stands for several");
+  if (event.sequence == 0) {
+    take_count(event);
+    return;
+  }
+  Lane& lane = sessions_[event.session].lanes[event.lane];
+  if (const auto found = lane.events.find(event.sequence); found != lane.events.end()) {
+    take_again(found->second, event);
+    return;
+  }
+  if (event.sequence < lane.highest) {
+    complain(name_of(event) + " comes after " + std::to_string(lane.highest) + " of its lane");
+  }
+  lane.highest = std::max(lane.highest, event.sequence);
+  lane.events.emplace(event.sequence, Kept{event, journals_});
+}
+
+// No incident's own event. The load leaves nothing uncounted but what it dies in.
+void Story::take_count(const Event& event) {
+  if (event.reason == "half-written") {
+    sessions_[event.session].half_written += event.count;
+  } else {
+    complain(name_of(event) + " was not expected");
+  }
+}
+
+void Story::take_again(Kept& kept, const Event& event) {
+  if (kept.journal == journals_) complain(name_of(event) + " comes twice in one journal");
+  if (kept.event.verdict != event.verdict || kept.event.delivered != event.delivered ||
+      kept.event.status != event.status || kept.event.decided_by != event.decided_by) {
+    complain(name_of(event) + " is told again, and otherwise");
+  }
+  kept.journal = journals_;
+  ++told_again_;
+}
+
+const Event* Story::find(const std::string& session, std::uint32_t lane,
+                         std::uint64_t sequence) const {
+  const auto one = sessions_.find(session);
+  if (one == sessions_.end()) return nullptr;
+  const auto its = one->second.lanes.find(lane);
+  if (its == one->second.lanes.end()) return nullptr;
+  const auto found = its->second.events.find(sequence);
+  return found == its->second.events.end() ? nullptr : &found->second.event;
+}
+
+std::uint64_t Story::half_written(const std::string& session) const {
+  const auto found = sessions_.find(session);
+  return found == sessions_.end() ? 0 : found->second.half_written;
+}
+
+}  // namespace memfail::kill
