@@ -42,14 +42,33 @@ target_compile_options(memfail_plain_flags INTERFACE
   # memfail_* alone.
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
 
+# What nearly every test includes, read once: it is two thirds of a test's compile time.
+# A test still includes what it uses; clang-tidy reads it without this.
+function(memfail_make_test_headers)
+  # A program as the tests are: GCC takes what was made with the same options alone.
+  file(CONFIGURE OUTPUT test_headers.cc CONTENT "int main() {}\n")
+  add_executable(memfail_test_headers ${CMAKE_CURRENT_BINARY_DIR}/test_headers.cc)
+  target_link_libraries(memfail_test_headers PRIVATE memfail_flags GTest::gtest GTest::gmock)
+  target_compile_options(memfail_test_headers PRIVATE ${MEMFAIL_TEST_OPTIONS})
+  target_precompile_headers(memfail_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h>
+    <algorithm> <array> <atomic> <chrono> <cstdint> <cstdio> <cstring> <expected> <filesystem>
+    <fstream> <functional> <map> <memory> <optional> <random> <set> <span> <sstream> <string>
+    <thread> <vector>)
+endfunction()
+
+# A test need not be fast, but all of them take half the time to build this way.
+# (ccache wants -fpch-preprocess of GCC.)
+set(MEMFAIL_TEST_OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O1> -g1
+  $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+
 # memfail_add_test(NAME shm_line_test SOURCES … LIBRARIES … [LABELS …] [TIMEOUT s])
 # Every test is a GoogleTest program; one ctest entry a program.
 function(memfail_add_test)
   cmake_parse_arguments(T "" "NAME;TIMEOUT" "SOURCES;LIBRARIES;LABELS;ARGS" ${ARGN})
   add_executable(${T_NAME} ${T_SOURCES})
   target_link_libraries(${T_NAME} PRIVATE memfail_flags ${T_LIBRARIES} GTest::gtest GTest::gmock GTest::gtest_main)
-  # A test need not be fast, but all of them take half the time to build this way.
-  target_compile_options(${T_NAME} PRIVATE $<$<NOT:$<CONFIG:Debug>>:-O1> -g1)
+  target_compile_options(${T_NAME} PRIVATE ${MEMFAIL_TEST_OPTIONS})
+  target_precompile_headers(${T_NAME} REUSE_FROM memfail_test_headers)
   add_test(NAME ${T_NAME} COMMAND ${T_NAME} ${T_ARGS})
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 120)

@@ -13,6 +13,7 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -22,6 +23,8 @@ TIDY = "clang-tidy-19"
 
 # GoogleTest's macros keep the analyzer busy for half a minute a file, and a
 # test need not be fast.
+GCC_ONLY = r" -fno-gnu-unique| -fpch-preprocess| -Winvalid-pch| -include \S+/cmake_pch\.hxx"
+
 FOR_TESTS = "--checks=-clang-analyzer-*,-performance-*"
 
 
@@ -81,7 +84,7 @@ def write_database(build, folder):
         text = stream.read()
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "compile_commands.json"), "w", encoding="utf-8") as stream:
-        stream.write(text.replace(" -fno-gnu-unique", ""))
+        stream.write(re.sub(GCC_ONLY, "", text))
     return folder
 
 

@@ -138,7 +138,7 @@ TEST_F(AKilledFront, IsMadeWholeOrMadeAgain) {
   if (!shm::testing::kCanStep) GTEST_SKIP() << "SKIPPED under ThreadSanitizer: no single steps";
   const SingleStep stepping;
   const auto make = [&](long at) {
-    return SingleStep::run([&] { (void)open_front(request_); }, at, kill_self);
+    return SingleStep::run([&] { EXPECT_TRUE(open_front(request_)); }, at, kill_self);
   };
   const long steps = make(0);
   for (long at = 1; at <= steps; at += steps / 60 + 1) {
