@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(loop): memfd_create ftruncate fallocate=grow madvise=dont-fork
 #include "shm/area.h"
 
 #include <fcntl.h>

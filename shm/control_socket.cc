@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(loop): sendmsg recvmsg
 #include "shm/control_socket.h"
 
 #include <sys/socket.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(loop): futex=wake-shared
 #include "shm/reply_wait.h"
 
 #include <linux/futex.h>

@@ -7,21 +7,26 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "shm/crc32c.h"
+#include "sidecar/capabilities.h"
 #include "sidecar/guard/broken_page.h"
 #include "sidecar/options.h"
 #include "sidecar/policy/digest.h"
 #include "sidecar/policy/load.h"
-#include "sidecar/sandbox/hardening.h"
+#include "sidecar/sandbox/sandbox.h"
 #include "sidecar/server/event_loop.h"
 #include "sidecar/server/log.h"
 #include "sidecar/server/notify.h"
@@ -81,18 +86,48 @@ std::optional<policy::PolicySet> load_policy(const std::string& name) {
   return std::move(*set);
 }
 
-std::vector<std::string> enter_sandbox(const Options& options) {
-  if (!options.sandbox) {
-    log_line("sandbox: none, as asked for");
-    return {};
+server::Wall wall_of(const sandbox::Sandbox& sandbox) {
+  constexpr std::array kNames{"none", "auto", "strict"};
+  server::Wall wall;
+  wall.grade = kNames.at(static_cast<std::size_t>(sandbox.grade()));
+  for (const sandbox::Layer& layer : sandbox.layers()) {
+    if (layer.in_force) {
+      wall.in_force.push_back(layer.name);
+    } else {
+      wall.missing.push_back(layer.name + ": " + layer.why);
+    }
   }
-  const sandbox::Hardening done = sandbox::harden_process();
-  std::string line = "sandbox: in force:";
-  for (const std::string& layer : done.in_force) line += " " + layer;
-  line += "; not there yet:";
-  for (const std::string& layer : done.missing) line += " " + layer;
-  log_line(line);
-  return done.in_force;
+  if (sandbox.grade() == sandbox::Grade::kNone) wall.warning = sandbox.line();
+  return wall;
+}
+
+bool said(const sandbox::Sandbox::Done& done) {
+  if (!done) log_line(done.error());
+  return done.has_value();
+}
+
+// The threads, each behind its own filter before it does anything. False: one has none.
+bool start_threads(sandbox::Sandbox& sandbox, server::Server& server, journal::Journal& journal) {
+  const bool keeps_files = !journal.directory().empty();
+  // Not std::latch: its wake-up is a system call that the threads need for nothing else.
+  std::mutex mutex;
+  std::condition_variable told;
+  int missing = keeps_files ? 2 : 1;
+  bool all = true;
+  const auto confine = [&](sandbox::Thread thread) {
+    return [&, thread] {
+      const bool done = sandbox.confine(thread);
+      const std::lock_guard lock(mutex);
+      all = all && done;
+      --missing;
+      told.notify_one();
+    };
+  };
+  server.start_closer(confine(sandbox::Thread::kCloser));
+  if (keeps_files) journal.start_thread(confine(sandbox::Thread::kJournal));
+  std::unique_lock lock(mutex);
+  told.wait(lock, [&] { return missing == 0; });
+  return all;
 }
 
 // Beside the socket, if that is on a tmpfs: there it is found again, and nobody waits for
@@ -153,8 +188,18 @@ bool serve(server::Server& server, const Sockets& sockets, int fd) {
   return good;
 }
 
+// Nothing of the host has a name here any more: no file to unlink at the end.
+void leave_files(Sockets& sockets) {
+  for (auto* socket : {&sockets.vms, &sockets.readers, &sockets.operators}) {
+    if (*socket) (*socket)->leave_file();
+  }
+}
+
 int run(const Options& options) {
   std::signal(SIGPIPE, SIG_IGN);  // a log or a reader that is gone is not our end
+  sandbox::Sandbox sandbox(options.sandbox, options.forbidden);
+  const server::Manager manager;
+  if (!said(sandbox.shed(std::array{options.fd, manager.fd()}))) return 1;
   guard::handle_sigbus();
   shm::crc32c_prepare();
   server::ask_for_short_slice();
@@ -169,16 +214,24 @@ int run(const Options& options) {
   server::Server server(
       {options.one_off, MEMFAIL_VERSION, options.policy, {}, std::move(*policy_set)}, *journal);
   server.take_up_records();  // while /proc can be read
-  server.set_sandbox_layers(enter_sandbox(options));
-  journal->start_thread({});
+  if (!said(sandbox.enter())) return 1;
+  if (options.sandbox != sandbox::Grade::kNone) leave_files(sockets);
+  const bool confined = start_threads(sandbox, server, *journal);
   if (!serve(server, sockets, options.fd)) return 1;
-  log_line("policy '" + options.policy + "' (digest " + digest + ")");
-  log_line(options.fd >= 0 ? "serving descriptor " + std::to_string(options.fd)
-                           : "listening on " + options.socket_path);
-  server::notify_manager("READY=1");
-  const int error = server::run_loop(server);
-  server::notify_manager("STOPPING=1");
-  if (error != 0) log_line("the event loop failed: " + std::string(std::strerror(-error)));
+  const int error = server::run_loop(server, [&] {
+    if (!said(sandbox.seal(confined))) return false;
+    server.set_wall(wall_of(sandbox));
+    log_line(sandbox.line());
+    log_line("policy '" + options.policy + "' (digest " + digest + ")");
+    log_line(options.fd >= 0 ? "serving descriptor " + std::to_string(options.fd)
+                             : "listening on " + options.socket_path);
+    manager.tell("READY=1");
+    return true;
+  });
+  manager.tell("STOPPING=1");
+  if (error != 0 && error != -ECANCELED) {
+    log_line("the event loop failed: " + std::string(std::strerror(-error)));
+  }
   end_journal(*journal, sockets);
   return error == 0 ? 0 : 1;
 }
@@ -190,6 +243,10 @@ int main(int argc, char** argv) {
   const auto options = memfail::parse_options(argc, argv);
   if (!options) return options.error();
   try {
+    if (options->print_capabilities) {
+      std::fputs(memfail::capabilities(*options).c_str(), stdout);
+      return 0;
+    }
     return memfail::run(*options);
   } catch (const std::exception& error) {  // out of memory, at start
     memfail::server::log_line(std::string("cannot go on: ") + error.what());

@@ -3,17 +3,16 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
-#include <nlohmann/json.hpp>
+#include <string_view>
 
 namespace memfail {
 namespace {
 
-// As given, before it is known what of it can be had.
+// As given.
 struct Given {
   Options options;
   std::string sandbox = "auto";
-  std::string seccomp;
-  bool print_capabilities = false;
+  std::string seccomp = "kill";
 };
 
 constexpr const char* kAbout =
@@ -72,31 +71,29 @@ void declare(CLI::App& app, Given& given) {
                  "auto: every layer that can be had; strict: all or none at all; none")
       ->check(CLI::IsMember({"auto", "strict", "none"}))
       ->capture_default_str();
-  app.add_option("--seccomp", given.seccomp, "What a forbidden system call does")
-      ->check(CLI::IsMember({"kill", "trap", "log"}));
+  app.add_option("--seccomp", given.seccomp,
+                 "What a forbidden system call does: kill ends the process, trap says first\n"
+                 "which it was, log (not a wall) lets it through into the audit log")
+      ->check(CLI::IsMember({"kill", "trap", "log"}))
+      ->capture_default_str();
   app.add_flag("--one-off", options.one_off, "End when the first VM has left");
-  app.add_flag("--print-capabilities", given.print_capabilities,
-               "Print what this back end is, as JSON, and exit");
+  app.add_flag("--print-capabilities", options.print_capabilities,
+               "Print what this back end is and what --sandbox gives here, as JSON, and exit");
 }
 
-std::string not_yet(const Given& given) {
-  if (given.sandbox == "strict") return "--sandbox strict: use auto or none";
-  if (!given.seccomp.empty()) return "--seccomp: there is no filter to choose for";
-  return "";
+sandbox::Grade grade_of(std::string_view name) {
+  if (name == "strict") return sandbox::Grade::kStrict;
+  return name == "auto" ? sandbox::Grade::kAuto : sandbox::Grade::kNone;
+}
+
+sandbox::Forbidden forbidden_of(std::string_view name) {
+  if (name == "trap") return sandbox::Forbidden::kTrap;
+  return name == "log" ? sandbox::Forbidden::kLog : sandbox::Forbidden::kKill;
 }
 
 int fail(const std::string& line) {
   std::cerr << "memfaild: " << line << '\n';
   return 1;
-}
-
-void print_capabilities() {
-  const nlohmann::ordered_json json{{"type", "memory-failure"},
-                                    {"features", nlohmann::ordered_json::array()},
-                                    {"protocol", {{"min", 1}, {"max", 1}}},
-                                    {"policies", {"recommended", "qemu"}},
-                                    {"version", MEMFAIL_VERSION}};
-  std::cout << json.dump(2) << '\n';
 }
 
 }  // namespace
@@ -112,17 +109,12 @@ std::expected<Options, int> parse_options(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return std::unexpected(fail(std::string(error.what()) + "; see memfaild --help"));
   }
-  if (given.print_capabilities) {
-    print_capabilities();
-    return std::unexpected(0);
-  }
-  if (const std::string what = not_yet(given); !what.empty()) {
-    return std::unexpected(fail("not yet: " + what));
-  }
-  if (given.options.socket_path.empty() && given.options.fd < 0) {
+  const Options& options = given.options;
+  if (options.socket_path.empty() && options.fd < 0 && !options.print_capabilities) {
     return std::unexpected(fail("give --socket-path PATH or --fd N; see memfaild --help"));
   }
-  given.options.sandbox = given.sandbox != "none";
+  given.options.sandbox = grade_of(given.sandbox);
+  given.options.forbidden = forbidden_of(given.seccomp);
   return given.options;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "sidecar/journal/journal.h"
+#include "sidecar/sandbox/sandbox.h"
 
 namespace memfail {
 
@@ -17,7 +18,9 @@ struct Options {
   std::string ctl;
   std::string policy = "recommended";  // built in, or a path
   journal::JournalOptions journal;
-  bool sandbox = true;  // auto; false: none
+  sandbox::Grade sandbox = sandbox::Grade::kAuto;
+  sandbox::Forbidden forbidden = sandbox::Forbidden::kKill;
+  bool print_capabilities = false;
   bool one_off = false;
 };
 

@@ -79,13 +79,25 @@ std::string table(const std::vector<std::vector<std::string>>& rows, bool colour
   return out;
 }
 
+// Never lower than the operator thinks: what is missing stands below what is there.
+std::string sandbox_lines(const json& status) {
+  std::string out = joined(status.value("sandbox", json::array()));
+  const std::string grade = status.value("sandbox-grade", "");
+  if (!grade.empty()) out = grade + ": " + (out.empty() ? "nothing in force" : out);
+  for (const json& layer : status.value("sandbox-missing", json::array())) {
+    out += "\n         MISSING " + layer.get<std::string>();
+  }
+  const std::string warning = status.value("sandbox-warning", "");
+  return warning.empty() ? out : out + "\n         WARNING " + warning;
+}
+
 std::string status_view(const json& status, bool colour) {
-  std::string out =
-      "memfaild " + text_at(status, "/version") + ", policy " + text_at(status, "/policy") +
-      "\nsandbox: " + joined(status.value("sandbox", json::array())) + "\nevents:  journal " +
-      text_at(status, "/events/journal") + ", first " + text_at(status, "/events/first-seq") +
-      ", next " + text_at(status, "/events/next-seq") +
-      "\njournal: " + journal_line(status.value("journal", json())) + "\n\n";
+  std::string out = "memfaild " + text_at(status, "/version") + ", policy " +
+                    text_at(status, "/policy") + "\nsandbox: " + sandbox_lines(status) +
+                    "\nevents:  journal " + text_at(status, "/events/journal") + ", first " +
+                    text_at(status, "/events/first-seq") + ", next " +
+                    text_at(status, "/events/next-seq") +
+                    "\njournal: " + journal_line(status.value("journal", json())) + "\n\n";
   const json sessions = status.value("sessions", json::array());
   if (sessions.empty()) return out + "no VM is attached\n";
   std::vector<std::vector<std::string>> rows{

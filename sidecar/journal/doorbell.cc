@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(loop journal): futex=own
 #include "sidecar/journal/doorbell.h"
 
 #include <linux/futex.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(loop): fcntl=unlock
 #include "sidecar/journal/front.h"
 
 #include <fcntl.h>

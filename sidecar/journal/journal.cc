@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(loop): read fcntl=unlock
 #include "sidecar/journal/journal.h"
 
 #include <fcntl.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(journal): pwrite64 pread64 fdatasync
 #include "sidecar/journal/journal_io.h"
 
 #include <unistd.h>

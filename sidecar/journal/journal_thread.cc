@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(journal): write
+// syscall(loop): futex=join
 #include "sidecar/journal/journal_thread.h"
 
 #include <signal.h>

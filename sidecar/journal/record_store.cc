@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(loop): getrandom
 #include "sidecar/journal/record_store.h"
 
 #include <sys/random.h>

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(closer): close futex=own futex=condition-variable
+// syscall(loop): futex=own
 #include "sidecar/server/closer.h"
 
 #include <csignal>
@@ -27,8 +30,14 @@ class SignalsBlocked {
 Closer::Closer()
     : waiting_(std::make_shared<std::atomic<std::size_t>>(0)), queue_(std::make_shared<Queue>()) {
   queue_->waiting = waiting_;
+}
+
+void Closer::start(std::function<void()> first) {
   const SignalsBlocked blocked;
-  std::thread(run, queue_).detach();
+  std::thread([queue = queue_, run_first = std::move(first)] {
+    if (run_first) run_first();
+    run(queue);
+  }).detach();
 }
 
 Closer::~Closer() {

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 
@@ -21,6 +22,8 @@ class Closer {
   static constexpr std::size_t kMaxStuck = 16;
 
   Closer();
+  // Until then, what is to be closed waits. `first` runs in the thread before all else.
+  void start(std::function<void()> first);
   // Leaves a stuck thread behind: the process is about to end.
   ~Closer();
   Closer(const Closer&) = delete;

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(loop): poll
 #include "sidecar/server/connection.h"
 
 #include <poll.h>

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "sidecar/server/stream_socket.h"
+
 namespace memfail::server {
 
 CtlClient::CtlClient(ClientOwner& owner, PollSet& poll_set, shm::UniqueFd fd)
@@ -36,7 +38,7 @@ void CtlClient::say(const std::string& line, bool last) {
 
 void CtlClient::receive() {
   std::array<char, 16384> buffer{};
-  const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  const ssize_t got = receive_now(fd_.get(), buffer);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got <= 0) {
     close();
@@ -57,8 +59,7 @@ void CtlClient::receive() {
 
 void CtlClient::send() {
   while (sent_ < answer_.size()) {
-    const ssize_t sent = ::send(fd_.get(), answer_.data() + sent_, answer_.size() - sent_,
-                                MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t sent = send_now(fd_.get(), std::string_view(answer_).substr(sent_));
     if (sent < 0 && errno == EAGAIN) {
       poll_set_.change(fd_.get(), EPOLLOUT, *this);
       return;

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "sidecar/server/stream_socket.h"
+
 namespace memfail::server {
 
 EventClient::EventClient(ClientOwner& owner, PollSet& poll_set, shm::UniqueFd fd,
@@ -34,7 +36,7 @@ void EventClient::on_ready(std::uint32_t events) {
 
 void EventClient::receive() {
   std::array<char, 2048> buffer{};
-  const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  const ssize_t got = receive_now(fd_.get(), buffer);
   if (got > 0) {
     subscriber_.take_input({buffer.data(), static_cast<std::size_t>(got)});
   } else if (got == 0) {
@@ -50,7 +52,7 @@ void EventClient::receive() {
 void EventClient::send() {
   const std::string_view bytes = subscriber_.output();
   if (!bytes.empty()) {
-    const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t sent = send_now(fd_.get(), bytes);
     if (sent < 0 && errno != EAGAIN) {
       close();
       return;

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// libuv up to 1.45, and later: syscall(loop): epoll_wait epoll_pwait
+// syscall(loop): read write
 #include "sidecar/server/event_loop.h"
 
 #include <uv.h>
@@ -18,14 +21,12 @@ namespace {
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr std::uint64_t kDiskCheckMs = 1000;
 
-// Its handles live on the stack of run_loop(), as long as the loop.
 class Loop final : private PollTarget {
  public:
   explicit Loop(Server& server) : server_(server) {}
 
   int start();
   void run();
-  int close();
 
  private:
   static Loop& of(void* data) { return *static_cast<Loop*>(data); }
@@ -105,20 +106,15 @@ void Loop::run() {
   }
 }
 
-int Loop::close() {
-  server_.poll_set().remove(uv_backend_fd(&loop_), *this);
-  uv_walk(&loop_, [](uv_handle_t* handle, void*) { uv_close(handle, nullptr); }, nullptr);
-  uv_run(&loop_, UV_RUN_DEFAULT);
-  return uv_loop_close(&loop_);
-}
-
 }  // namespace
 
-int run_loop(Server& server) {
-  Loop loop(server);
-  if (const int error = loop.start()) return error;
-  loop.run();
-  return loop.close();
+int run_loop(Server& server, const std::function<bool()>& made) {
+  // For good: to take it apart libuv would change signal handlers, and the process ends.
+  static Loop* const loop = new Loop(server);
+  if (const int error = loop->start()) return error;
+  if (!made()) return UV_ECANCELED;
+  loop->run();
+  return 0;
 }
 
 }  // namespace memfail::server

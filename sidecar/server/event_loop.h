@@ -6,11 +6,14 @@
 // uv_poll_init(), whose ioctl a sandbox denies, is never needed.
 #pragma once
 
+#include <functional>
+
 namespace memfail::server {
 
 class Server;
 
-// Until SIGTERM, SIGINT, or the server has finished. 0, or a libuv error.
-int run_loop(Server& server);
+// Until SIGTERM, SIGINT, or the server has finished. 0, or a libuv error. `made` is called
+// when all that the loop needs has been made, before anything is served; false ends it.
+int run_loop(Server& server, const std::function<bool()>& made);
 
 }  // namespace memfail::server

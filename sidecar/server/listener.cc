@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(loop): accept4 fcntl=dup close
 #include "sidecar/server/listener.h"
 
 #include <fcntl.h>
@@ -16,13 +18,15 @@ shm::UniqueFd accept_one(int fd) {
   return shm::UniqueFd(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
 
+// Not of the socket: a copy would listen on when the socket is closed.
+shm::UniqueFd another_of(const PollSet& poll_set) {
+  return shm::UniqueFd(::fcntl(poll_set.fd(), F_DUPFD_CLOEXEC, 0));
+}
+
 }  // namespace
 
 Listener::Listener(PollSet& poll_set, int fd, Calls calls)
-    : poll_set_(poll_set),
-      fd_(fd),
-      calls_(std::move(calls)),
-      spare_(::fcntl(fd, F_DUPFD_CLOEXEC, 0)) {}
+    : poll_set_(poll_set), fd_(fd), calls_(std::move(calls)), spare_(another_of(poll_set)) {}
 
 Listener::~Listener() { poll_set_.remove(fd_, *this); }
 
@@ -43,7 +47,7 @@ void Listener::on_ready(std::uint32_t) {
 void Listener::accept_and_close() {
   spare_.reset();
   accept_one(fd_).reset();
-  spare_.reset(::fcntl(fd_, F_DUPFD_CLOEXEC, 0));
+  spare_ = another_of(poll_set_);
   calls_.log("out of file descriptors: a connection was closed; raise LimitNOFILE or `ulimit -n`");
 }
 

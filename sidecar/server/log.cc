@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(loop): write
 #include "sidecar/server/log.h"
 
 #include <unistd.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(loop): epoll_wait epoll_ctl
 #include "sidecar/server/poll_set.h"
 
 #include <utility>

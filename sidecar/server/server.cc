@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(loop): getsockopt=peer
 #include "sidecar/server/server.h"
 
 #include <sys/socket.h>
@@ -15,6 +17,7 @@
 #include "sidecar/policy/digest.h"
 #include "sidecar/server/log.h"
 #include "sidecar/server/status.h"
+#include "sidecar/server/stream_socket.h"
 #include "sidecar/session/absent_vm.h"
 
 namespace memfail::server {
@@ -132,7 +135,7 @@ void Server::accept_reader(shm::UniqueFd fd) {
   if (!has_room_for_reader()) {
     const std::string why = std::to_string(kMaxReaders) + " readers are connected, the limit";
     const std::string line = events::refusal_line(why);
-    (void)::send(fd.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)send_now(fd.get(), line);
     log_line("reader of events refused: " + why);
     return;
   }
@@ -388,8 +391,8 @@ void Server::connection_over(Connection&) { connections_over_ = true; }
 std::string Server::answer_operator(CtlClient& client, std::string_view request) {
   asking_ = &client;
   return answer_request(request,
-                        {options_.version, options_.policy, options_.policy_set,
-                         options_.sandbox_layers, table_, journal_, shm::monotonic_ns()},
+                        {options_.version, options_.policy, options_.policy_set, options_.wall,
+                         table_, journal_, shm::monotonic_ns()},
                         *this);
 }
 

@@ -30,6 +30,7 @@
 #include "sidecar/server/operator_request.h"
 #include "sidecar/server/poll_set.h"
 #include "sidecar/server/vm_port.h"
+#include "sidecar/server/wall.h"
 #include "sidecar/session/session_table.h"
 
 namespace memfail::server {
@@ -38,7 +39,7 @@ struct ServerOptions {
   bool one_off = false;  // end when the first VM has left
   std::string version;
   std::string policy;  // its name, or its file's
-  std::vector<std::string> sandbox_layers;
+  Wall wall;
   policy::PolicySet policy_set;
 };
 
@@ -62,9 +63,9 @@ class Server final : public session::Host,
   Server& operator=(const Server&) = delete;
 
   PollSet& poll_set() { return poll_set_; }
-  void set_sandbox_layers(std::vector<std::string> layers) {
-    options_.sandbox_layers = std::move(layers);
-  }
+  void set_wall(Wall wall) { options_.wall = std::move(wall); }
+  // The thread that closes what may hang; `first` runs in it before all else.
+  void start_closer(std::function<void()> first) { closer_.start(std::move(first)); }
 
   // What the records say of VMs that were there before; while /proc can be read.
   void take_up_records();

@@ -10,6 +10,7 @@
 
 #include "sidecar/journal/journal.h"
 #include "sidecar/policy/policy_set.h"
+#include "sidecar/server/wall.h"
 #include "sidecar/session/session_table.h"
 
 namespace memfail::server {
@@ -18,7 +19,7 @@ struct StatusSources {
   std::string_view version;
   std::string_view policy;
   const policy::PolicySet& policy_set;
-  const std::vector<std::string>& sandbox_layers;
+  const Wall& wall;
   const session::SessionTable& table;
   journal::Journal& journal;
   std::uint64_t now_ns = 0;  // CLOCK_MONOTONIC

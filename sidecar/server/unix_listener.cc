@@ -94,7 +94,7 @@ std::expected<UnixListener, std::string> UnixListener::open(const ListenOptions&
 }
 
 UnixListener::~UnixListener() {
-  if (!fd_.valid()) return;
+  if (!fd_.valid() || path_.empty()) return;
   struct stat file{};
   const bool ours =
       ::lstat(path_.c_str(), &file) == 0 && file.st_dev == device_ && file.st_ino == inode_;

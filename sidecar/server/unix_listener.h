@@ -33,6 +33,8 @@ class UnixListener {
 
   int fd() const { return fd_.get(); }
   const std::string& path() const { return path_; }
+  // The file cannot be reached any more: it stays, and the next start replaces it.
+  void leave_file() { path_.clear(); }
 
  private:
   UnixListener(shm::UniqueFd fd, std::string path, dev_t device, ino_t inode)

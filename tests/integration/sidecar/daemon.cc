@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -62,6 +65,21 @@ Ended run_memfaild(const std::vector<std::string>& arguments) {
   ended.error_output = read_file(log);
   std::filesystem::remove_all(directory);
   return ended;
+}
+
+bool nobody_listens(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  for (const int type : {SOCK_SEQPACKET, SOCK_STREAM}) {
+    const int fd = ::socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    const int result = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    const int error = result == 0 ? 0 : errno;
+    ::close(fd);
+    if (error == ECONNREFUSED || error == ENOENT) return true;
+    if (error != EPROTOTYPE) return false;
+  }
+  return false;
 }
 
 Daemon::Daemon(std::vector<std::string> more) : directory_(make_directory()) {

@@ -19,6 +19,10 @@ struct Ended {
 // Runs memfaild to its end.
 Ended run_memfaild(const std::vector<std::string>& arguments);
 
+// Whether a connection there is refused. The file stays behind where memfaild cannot reach
+// it any more.
+bool nobody_listens(const std::string& path);
+
 class Daemon {
  public:
   explicit Daemon(std::vector<std::string> more = {});

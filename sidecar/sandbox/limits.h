@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "sidecar/sandbox/failure.h"
+
+namespace memfail::sandbox {
+
+// Core files would hold what the VMs' areas hold.
+Done refuse_core_files();
+// What is mapped now stays in memory: a verdict waits for no swap. Areas that come later
+// are not locked: they are memory of their makers', and an attach never fails for a limit.
+Done lock_memory();
+// After the threads: no fork and no thread from here on.
+Done refuse_new_processes();
+
+}  // namespace memfail::sandbox

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// syscall(waiter): rt_sigtimedwait wait4 kill exit_group
+#include "sidecar/sandbox/pid_namespace.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sidecar/sandbox/descriptors.h"
+#include "sidecar/sandbox/filter.h"
+#include "sidecar/sandbox/limits.h"
+#include "sidecar/sandbox/privileges.h"
+
+namespace memfail::sandbox {
+namespace {
+
+sigset_t awaited() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&set, number);
+  return set;
+}
+
+// 128 and the signal, as a shell says it: this process must not die of a signal that its
+// supervisor would take for its own.
+int exit_status(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+[[noreturn]] void wait_for(pid_t child) {
+  // What cannot be had here is no reason to leave the child: it has its own wall.
+  (void)close_all_but({});
+  (void)drop_capabilities();
+  (void)refuse_new_privileges();
+  (void)refuse_dumps();
+  (void)refuse_core_files();
+  (void)load_filter(Thread::kWaiter, Forbidden::kKill);
+  const sigset_t signals = awaited();
+  for (;;) {
+    const int number = ::sigwaitinfo(&signals, nullptr);
+    if (number == SIGTERM || number == SIGINT) ::kill(child, number);
+    int status = 0;
+    if (number == SIGCHLD && ::waitpid(child, &status, WNOHANG) == child) {
+      ::_exit(exit_status(status));
+    }
+  }
+}
+
+}  // namespace
+
+Done enter_pid_namespace() {
+  if (::unshare(CLONE_NEWPID) != 0) {
+    return refused("unshare(CLONE_NEWPID)", "it needs the user namespace, or root");
+  }
+  const sigset_t signals = awaited();
+  sigset_t before;
+  ::sigprocmask(SIG_BLOCK, &signals, &before);
+  const pid_t child = ::fork();
+  if (child < 0) return refused("fork");
+  if (child > 0) wait_for(child);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  return {};
+}
+
+}  // namespace memfail::sandbox
