@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <memory>
 #include <string>
 
 #include "shm/reply_wait.h"
@@ -110,7 +111,7 @@ void Loop::run() {
 
 int run_loop(Server& server, const std::function<bool()>& made) {
   // For good: to take it apart libuv would change signal handlers, and the process ends.
-  static Loop* const loop = new Loop(server);
+  static Loop* const loop = std::make_unique<Loop>(server).release();
   if (const int error = loop->start()) return error;
   if (!made()) return UV_ECANCELED;
   loop->run();
