@@ -197,6 +197,7 @@ void leave_files(Sockets& sockets) {
 
 int run(const Options& options) {
   std::signal(SIGPIPE, SIG_IGN);  // a log or a reader that is gone is not our end
+  server::prepare_log();
   sandbox::Sandbox sandbox(options.sandbox, options.forbidden);
   const server::Manager manager;
   if (!said(sandbox.shed(std::array{options.fd, manager.fd()}))) return 1;

@@ -14,9 +14,14 @@
 namespace memfail::server {
 namespace {
 
+// systemd's journal has times of its own.
+bool journald() {
+  static const bool set = std::getenv("JOURNAL_STREAM") != nullptr;
+  return set;
+}
+
 std::string time_prefix() {
-  static const bool journald = std::getenv("JOURNAL_STREAM") != nullptr;
-  if (journald) return "";
+  if (journald()) return "";
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   tm parts{};
@@ -29,6 +34,11 @@ std::string time_prefix() {
 }
 
 }  // namespace
+
+void prepare_log() {
+  (void)journald();
+  ::tzset();
+}
 
 void log_line(std::string_view line) {
   std::string out = time_prefix() + "memfaild: ";

@@ -7,6 +7,9 @@
 
 namespace memfail::server {
 
+// Reads what of the environment and the time zone later lines need: before either goes.
+void prepare_log();
+
 // Under systemd (JOURNAL_STREAM set) the line stands alone, else after the time.
 // Control characters, which names from a VMM may hold, are shown as '?'.
 void log_line(std::string_view line);
