@@ -112,17 +112,30 @@ Result carry_out(const memfail_shim& shim, const Case& incident, const Choice& c
   return result;
 }
 
-// A record that KVM did not take, of an access that comes again if nothing is done.
-bool did_not_take(Delivered delivered) {
-  return delivered == Delivered::dropped || delivered == Delivered::failed;
+// Why a record did not take: of an access that comes again if nothing is done, or of a
+// vCPU whose next entry ends in a shutdown. None: it took, or nobody can tell. What a
+// nested guest hides (`unverified`) is left alone: it is more likely told than not, a
+// reset would be for nothing, and a guest that was not told meets the page again, which
+// the count of repeats ends.
+wire::Reason why_not_taken(Delivered delivered) {
+  switch (delivered) {
+    case Delivered::dropped:
+    case Delivered::failed:
+      return wire::Reason::dropped_by_kvm;
+    case Delivered::triple_fault:
+      return wire::Reason::triple_fault;
+    default:
+      return wire::Reason::none;
+  }
 }
 
 // The verdict that counts after carrying out.
 Choice escalated(const Choice& choice, Delivered delivered) {
-  if (!did_not_take(delivered) || !decision::ends_it(choice.decision.otherwise)) return choice;
+  const wire::Reason reason = why_not_taken(delivered);
+  if (reason == wire::Reason::none || !decision::ends_it(choice.decision.otherwise)) return choice;
   Choice harder = choice;
   harder.decision.verdict = choice.decision.otherwise;
-  harder.decision.reason = wire::Reason::dropped_by_kvm;
+  harder.decision.reason = reason;
   return harder;
 }
 

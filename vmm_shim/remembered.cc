@@ -81,6 +81,10 @@ void note_met_outside(memfail_shim& shim) {
     shim.poison.note_report(where,
                             {decision::Severity::kActionOptional, false, report.entered_ns()}, 0);
     shim.poison.note_to_tell(where, true);
+    const memfail_config& config = shim.config;
+    if (config.ops.poisoned != nullptr && where.address == decision::AddressClass::kGuestRam) {
+      config.ops.poisoned(config.opaque, where.hva, where.gpa, where.lost_size);
+    }
     shim.tell_wanted.store(1, std::memory_order_release);
   }
 }

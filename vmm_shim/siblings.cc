@@ -88,10 +88,10 @@ void note_reset(memfail_lane& lane, Siblings& siblings, std::uint64_t n, wire::R
   lane.pending.store(1, std::memory_order_release);
 }
 
-bool inject_here(const memfail_lane& lane, const decision::MachineCheck& record,
-                 const wire::SnapshotLine& snapshot) {
-  return set_mce(lane, record) == 0 &&
-         read_back(lane, record, snapshot).delivered == wire::Delivered::delivered;
+wire::Delivered inject_here(const memfail_lane& lane, const decision::MachineCheck& record,
+                            const wire::SnapshotLine& snapshot) {
+  if (set_mce(lane, record) != 0) return wire::Delivered::failed;
+  return read_back(lane, record, snapshot).delivered;
 }
 
 // What became of the rule on this vCPU: kTold or kSkipped.
@@ -101,8 +101,13 @@ std::uint64_t follow_rule(memfail_lane& lane, Siblings& siblings, std::uint64_t 
   const wire::SnapshotLine snapshot = take_snapshot(lane);
   const auto decision = decision::decide_sibling(rule, shim.profile, snapshot);
   if (decision.verdict == wire::Verdict::reset) note_reset(lane, siblings, n, decision.reason);
-  const bool injects = decision.verdict == wire::Verdict::inject;
-  return injects && inject_here(lane, decision.record, snapshot) ? kTold : kSkipped;
+  if (decision.verdict != wire::Verdict::inject) return kSkipped;
+  const wire::Delivered delivered = inject_here(lane, decision.record, snapshot);
+  // It shuts down, and the guest with it: the event has to say so.
+  if (delivered == wire::Delivered::triple_fault) {
+    note_reset(lane, siblings, n, wire::Reason::triple_fault);
+  }
+  return delivered == wire::Delivered::delivered ? kTold : kSkipped;
 }
 
 // The posted function, on the sibling's own thread.

@@ -134,6 +134,8 @@ void read_run_flags(const memfail_lane& lane, Draft& draft) {
   }
 }
 
+constexpr std::uint8_t kDoubleFaultVector = 8;
+
 bool had(const wire::SnapshotLine& line, wire::SnapshotFlag flag) {
   return (line.flags() & static_cast<unsigned>(flag)) != 0;
 }
@@ -155,7 +157,8 @@ wire::Delivered judge(const decision::MachineCheck& record, const wire::Snapshot
   // A kernel that does not show a pending triple fault: its own rule says when.
   const bool refused =
       record.mcg_status != 0 && ((before.mcg_status() & decision::kMcgStatusMcip) != 0 ||
-                                 !had(before, wire::SnapshotFlag::cr4_mce));
+                                 !had(before, wire::SnapshotFlag::cr4_mce) ||
+                                 before.queued_exception() == kDoubleFaultVector);
   if (refused && !off) return wire::Delivered::triple_fault;
   // UCNA: MCG_STATUS cleared, no exception.
   if (record.mcg_status == 0) {

@@ -25,7 +25,7 @@ std::string to_hex(std::span<const std::byte> bytes) {
 
 std::expected<nlohmann::json, std::string> policy_to_load(const std::string& file) {
   const auto text = policy::read_text(file);
-  if (!text) return std::unexpected(text.error());
+  if (!text) return std::unexpected(file + ": " + text.error());
   const auto binary = policy::compile(*text);
   if (!binary) return std::unexpected(policy::problem_line(binary.error().front(), file));
   return nlohmann::json{{"command", "policy-load"}, {"name", file}, {"binary", to_hex(*binary)}};

@@ -50,6 +50,7 @@ constexpr auto kSentences = std::to_array<const char*>({
     "The journal could not be written for a time, these records were at risk meanwhile",
     "An operator made this machine check, nothing failed",
     "The drill on this page is over, its memory was never broken",
+    "The vCPU could not take the machine check and shuts down of it",
 });
 static_assert(kSentences.size() == EnumNames<Reason>::kNames.size());
 

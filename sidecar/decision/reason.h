@@ -116,6 +116,7 @@ struct EnumNames<wire::Reason> {
       "records-at-risk",
       "operator-request",
       "drill-over",
+      "triple-fault",
   });
 };
 

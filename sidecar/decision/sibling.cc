@@ -14,6 +14,8 @@ namespace {
 using wire::Reason;
 using wire::Verdict;
 
+constexpr std::uint8_t kDoubleFaultVector = 8;
+
 Reason reason_of(BankSearch search) {
   switch (search) {
     case BankSearch::kAllOff:
@@ -33,7 +35,8 @@ Reason why_skipped(const GuestProfile& guest, const wire::SnapshotLine& snapshot
     return Reason::no_snapshot;
   }
   const VcpuState vcpu = vcpu_state(guest, snapshot, kSiblingBank);
-  if (vcpu.triple_fault) {
+  // On top of a double fault any other exception is a triple fault.
+  if (vcpu.triple_fault || snapshot.queued_exception() == kDoubleFaultVector) {
     return Reason::triple_fault_pending;
   }
   // A vCPU that has not started has CR4 = 0, and in SMM CR4.MCE reads 0.

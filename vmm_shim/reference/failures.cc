@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "vmm_shim/reference/exit.h"
+#include "vmm_shim/reference/guard.h"
 
 namespace memfail::reference {
 namespace {
@@ -27,6 +28,8 @@ void on_incident(void* opaque, const memfail_incident* incident) {
   host_of(opaque).on_incident(*incident);
 }
 
+int on_guarded(void*) { return is_guarded() ? 1 : 0; }
+
 memfail_ops operations() {
   memfail_ops ops{};
   ops.struct_size = sizeof(ops);
@@ -34,6 +37,7 @@ memfail_ops operations() {
   ops.abort = on_abort;
   ops.poisoned = on_poisoned;
   ops.incident = on_incident;
+  ops.guarded = on_guarded;
   return ops;  // set_mce stays NULL: we cache no registers
 }
 
@@ -112,6 +116,20 @@ memfail_lane* Failures::register_vcpu(unsigned index, int vcpu_fd, kvm_run* run)
 std::string Failures::attach() {
   memfail_error error{};
   return memfail_shim_attach(shim_.get(), 0, &error) < 0 ? error.text : "";
+}
+
+std::vector<std::byte> Failures::export_broken_pages() const {
+  std::vector<std::byte> blob(
+      static_cast<std::size_t>(memfail_poison_export(shim_.get(), nullptr, 0)));
+  if (memfail_poison_export(shim_.get(), blob.data(), blob.size()) < 0) die("poison export");
+  return blob;
+}
+
+int Failures::import_broken_pages(std::span<const std::byte> blob, std::string& why) {
+  memfail_error error{};
+  const int pages = memfail_poison_import(shim_.get(), blob.data(), blob.size(), &error);
+  if (pages < 0) why = error.text;
+  return pages;
 }
 
 bool Failures::attached() const { return status_of(shim_.get()).state == MEMFAIL_ATTACHED; }

@@ -11,7 +11,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "vmm_shim/reference/cpu_model.h"
 #include "vmm_shim/reference/memory.h"
@@ -72,6 +74,11 @@ class Failures {
 
   // False: what may wait is only remembered. True again: the guest is told of it.
   void vm_running(bool running) { memfail_vm_running(shim_.get(), running ? 1 : 0); }
+
+  // A migration. On the source, with the vCPUs stopped for good: what goes along.
+  std::vector<std::byte> export_broken_pages() const;
+  // On the destination, before any vCPU runs. How many pages, or negative errno, and why.
+  int import_broken_pages(std::span<const std::byte> blob, std::string& why);
 
   // With the vCPUs stopped.
   void guest_reset() { memfail_guest_reset(shim_.get()); }

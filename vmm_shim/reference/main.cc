@@ -81,10 +81,11 @@ int play(const Scenario& scenario, const Options& options, int output, Memory te
     hold(output, "after");
     vmm.run_until([&] { return vmm.failures().attached(); }, kReattachLimitMs);
   }
-  vmm.stop();
+  stage.vmm().stop();
 
   Json result = describe(vmm, scenario, no_sidecar);
-  result["vm"] = name_of(vmm.state());
+  if (&stage.vmm() != &vmm) append(result, describe(stage.vmm(), scenario, no_sidecar));
+  result["vm"] = name_of(stage.vmm().state());
   result["missed"] = stage.missed();
   print(output, result);
   return stage.missed().empty() ? 0 : kExitFailure;

@@ -20,6 +20,7 @@ void play_ao_hugetlb(Stage& stage);
 void play_exception_injected(Stage& stage);
 void play_memory_fault_exit(Stage& stage);
 void play_lmce(Stage& stage);
+void play_ucna(Stage& stage);
 
 // plays_unready.cc: a guest that cannot be told now, or never.
 void play_cr4_mce_clear(Stage& stage);
@@ -38,6 +39,10 @@ void play_storm(Stage& stage);
 void play_two_errors(Stage& stage);
 void play_one_page_many_vcpus(Stage& stage);
 
+// plays_migration.cc: the broken pages go with the VM.
+void play_migration(Stage& stage);
+void play_migration_refused(Stage& stage);
+
 // plays_operator.cc: an operator asks for it, by way of the sidecar.
 void play_drill_ar(Stage& stage);
 void play_drill_ao(Stage& stage);
@@ -49,6 +54,8 @@ void play_injected_broadcast(Stage& stage);
 void play_ar_vmm_memory(Stage& stage);
 void play_ao_vmm_memory(Stage& stage);
 void play_ar_outside_run(Stage& stage);
+void play_ar_by_device(Stage& stage);
+void play_ar_by_device_paused(Stage& stage);
 void play_si_kernel(Stage& stage);
 void play_adrerr(Stage& stage);
 

@@ -164,4 +164,17 @@ void play_lmce(Stage& stage) {
   play_ar_guest_ram(stage);
 }
 
+// A page breaks that nobody has touched, and the guest takes a deferred record of it: no
+// #MC; it finds the record when the interrupt comes, or, as here, when it looks.
+void play_ucna(Stage& stage) {
+  constexpr std::uint32_t kMsrMc0Ctl2 = 0x280;
+  constexpr std::uint64_t kCmciOn = 1 << 30;
+  stage.vmm().command(0, COMMAND_WRMSR, kMsrMc0Ctl2 + 9, kCmciOn);
+  stage.expect_done(0, 1);
+  stage.vcpu_told_of_broken(0, kFirstPage);
+  stage.expect_incidents(1);
+  stage.vmm().command(0, COMMAND_SCAN_BANKS);
+  stage.expect_banks(0, 1);
+}
+
 }  // namespace memfail::reference

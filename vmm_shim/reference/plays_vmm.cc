@@ -55,6 +55,22 @@ void play_ar_outside_run(Stage& stage) {
   stage.on_thread(0, [&] { stage.this_thread_touches_broken(stage.page(kFirstPage)); });
 }
 
+// A thread that runs no vCPU meets the guest's page. Ends in abort.
+void play_ar_by_device(Stage& stage) { stage.device_touches_broken(kFirstPage); }
+
+// The same where the device can leave its access and the policy asks for a pause: the page
+// is remembered, and the guest is told of it once an operator lets the VM go on.
+void play_ar_by_device_paused(Stage& stage) {
+  stage.expect("the access to be left",
+               [left = !stage.device_touches_broken(kFirstPage)] { return left; });
+  stage.vmm().pause();
+  stage.expect("the page to be known as broken",
+               [&] { return stage.vmm().failures().broken_pages() == 1; });
+  stage.vmm().resume();
+  stage.expect_banks(0, 1);
+  stage.expect_incidents(1);
+}
+
 // The kernel knows that memory broke, not where. Ends in abort.
 void play_si_kernel(Stage& stage) {
   stage.vmm().vcpu(0).post(

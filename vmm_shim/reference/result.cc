@@ -62,6 +62,12 @@ Json describe(const Vmm& vmm, const Scenario& scenario, const std::string& no_si
           {"timeline", list(vmm.timeline().moments())}};
 }
 
+void append(Json& story, const Json& later) {
+  for (const char* part : {"guest", "incidents", "timeline"}) {
+    for (const Json& item : later[part]) story[part].push_back(item);
+  }
+}
+
 std::string name_of(VmState state) {
   switch (state) {
     case VmState::kReset:

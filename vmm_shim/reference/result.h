@@ -16,6 +16,9 @@ using Json = nlohmann::ordered_json;
 // All but how the VM ended ("vm").
 Json describe(const Vmm& vmm, const Scenario& scenario, const std::string& no_sidecar);
 
+// What came later in another VM that the first one became.
+void append(Json& story, const Json& later);
+
 std::string name_of(VmState state);
 
 }  // namespace memfail::reference

@@ -45,6 +45,11 @@ constexpr auto kScenarios = std::to_array<Scenario>({
     {"ar-vmm-memory", "the VMM touches a broken page of its own", {}, play_ar_vmm_memory},
     {"ao-vmm-memory", "a page of the VMM's own breaks, untouched", {}, play_ao_vmm_memory},
     {"ar-outside-run", "the VMM's own code touches broken guest RAM", {}, play_ar_outside_run},
+    {"ar-by-device", "a device of the VMM touches broken guest RAM", {}, play_ar_by_device},
+    {"ar-by-device-paused",
+     "the same where the VM can be paused instead, and is told when it goes on",
+     {},
+     play_ar_by_device_paused},
     {"si-kernel", "memory broke and the kernel cannot say where", {}, play_si_kernel},
     {"adrerr", "a SIGBUS that is no hardware error", {}, play_adrerr},
 
@@ -89,6 +94,15 @@ constexpr auto kScenarios = std::to_array<Scenario>({
      {.mce_enabled = false, .ram = RamKind::kHugetlb, .spare_ram = kHugePage},
      play_reset_repairs},
 
+    {"migration",
+     "the broken pages go with the VM to another host",
+     {.marks = true},
+     play_migration},
+    {"migration-refused",
+     "a host that cannot have the broken pages does not get the VM",
+     {},
+     play_migration_refused},
+
     {"drill-ar", "an operator drills: as if the guest had met the page", {}, play_drill_ar},
     {"drill-ao", "an operator drills: as if a page had broken, untouched", {}, play_drill_ao},
     {"drill-reset",
@@ -110,6 +124,10 @@ constexpr auto kScenarios = std::to_array<Scenario>({
      "corrected-error interrupts are offered",
      {.vendor = Vendor::kIntel, .mcg_cap = kMcgCmciP},
      play_ao_guest_ram},
+    {"ucna",
+     "an untouched page is told by a deferred record",
+     {.vendor = Vendor::kIntel, .mcg_cap = kMcgCmciP},
+     play_ucna},
 });
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "vmm_shim/reference/exit.h"
+#include "vmm_shim/reference/guard.h"
 
 namespace memfail::reference {
 namespace {
@@ -33,6 +34,8 @@ void on_sigbus(int signal, siginfo_t* info, void* context) {
       return;
     case MEMFAIL_SIGBUS_MUST_NOT_RETURN:
       _exit(kExitAborted);
+    case MEMFAIL_SIGBUS_PAUSE:
+      leave_guarded();
     default:
       chain(signal, info, context);
   }
@@ -46,7 +49,10 @@ void install_sigbus_handler(memfail_lane* lane) {
   action.sa_sigaction = on_sigbus;
   // NODEFER: a second failure may come while the first is being reported.
   action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
-  must(sigaction(SIGBUS, &action, &previous_action), "sigaction(SIGBUS)");
+  struct sigaction before{};
+  must(sigaction(SIGBUS, &action, &before), "sigaction(SIGBUS)");
+  // Ours already, for another VM of this process: what was before that is still chained to.
+  if (before.sa_sigaction != on_sigbus) previous_action = before;
 }
 
 void set_sigbus_lane(memfail_lane* lane) { thread_lane = lane; }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,9 @@ inline constexpr std::uint32_t kSecondPage = 0x205000;
 
 class Stage {
  public:
-  Stage(Vmm& vmm, PoisonKind poison, bool parity) : vmm_(vmm), poison_(poison), parity_(parity) {}
+  Stage(Vmm& vmm, PoisonKind poison, bool parity) : vmm_(&vmm), poison_(poison), parity_(parity) {}
 
-  Vmm& vmm() { return vmm_; }
+  Vmm& vmm() { return *vmm_; }
   bool real() const { return poison_ == PoisonKind::kHwpoison; }
   bool parity() const { return parity_; }  // the sidecar decides as QEMU does
 
@@ -36,6 +37,9 @@ class Stage {
   // The calling thread is told / touches a broken page itself.
   void this_thread_told_of_broken(std::byte* page);
   void this_thread_touches_broken(std::byte* page);
+  // A thread that is no vCPU's does, for a device. True: the page was whole; false: it was
+  // not, and the policy wants a pause. Where the policy ends the VMM it does not return.
+  bool device_touches_broken(std::uint32_t offset);
   // On the vCPU's own thread: the next KVM_RUN meets the broken page.
   void arm(unsigned vcpu, std::uint32_t offset);
   // vCPU i touches the broken page offsets[i], all of them at once: none is handled
@@ -44,11 +48,19 @@ class Stage {
 
   // Runs `function` on the vCPU's thread, outside KVM_RUN, and waits for it.
   void on_thread(unsigned vcpu, const std::function<void()>& function);
-  std::byte* page(std::uint32_t offset) const { return vmm_.test_region().data() + offset; }
+  std::byte* page(std::uint32_t offset) const { return vmm_->test_region().data() + offset; }
   // Writes the value all over the page.
   void fill_page(std::uint32_t offset, std::uint32_t value) const;
   // A page of the VMM's own memory.
   static std::byte* own_page();
+
+  // -- where it runs -----------------------------------------------------------
+  // Stops the VM and makes another one of it, which has its list of broken pages. How
+  // many pages, or negative errno, and why. What the new VM's memory is, `receive` may see.
+  int migrate(std::string& why, const std::function<void(const Memory&)>& receive = {});
+  const Memory& destination() const { return destination_->test_region(); }
+  void arrive();  // it goes on there
+  void stay();    // it goes on here
 
   // -- what shall come of it ---------------------------------------------------
   void expect_incidents(std::size_t count);
@@ -66,11 +78,12 @@ class Stage {
   const std::vector<std::string>& missed() const { return missed_; }
 
  private:
-  std::uint64_t hva(std::uint32_t offset) const { return vmm_.test_region().hva() + offset; }
-  unsigned backing_shift() const { return vmm_.test_region().page_size() > 4096 ? 21 : 12; }
+  std::uint64_t hva(std::uint32_t offset) const { return vmm_->test_region().hva() + offset; }
+  unsigned backing_shift() const { return vmm_->test_region().page_size() > 4096 ? 21 : 12; }
   bool repairs_are_told() const;
 
-  Vmm& vmm_;
+  Vmm* vmm_;  // after a migration, the destination
+  std::unique_ptr<Vmm> destination_;
   PoisonKind poison_;
   bool parity_;
   std::vector<std::string> missed_;

@@ -19,6 +19,8 @@ struct Moment {
 class Timeline {
  public:
   void note(std::string text);
+  // Counts its time from the start of that one.
+  void continue_from(const Timeline& earlier) { start_ = earlier.start_; }
   std::vector<Moment> moments() const;
 
  private:

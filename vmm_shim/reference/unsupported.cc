@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "vmm_shim/reference/unsupported.h"
 
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
 #include "vmm_shim/reference/exit.h"
 #include "vmm_shim/reference/guest.h"
 #include "vmm_shim/reference/hex.h"
@@ -26,6 +35,18 @@ std::string why_kvm_refuses(const Needs& needs) {
          hex(machine.mce_capabilities());
 }
 
+// Linux 6.6; the headers are older.
+std::string why_no_marks(const Needs& needs) {
+  constexpr std::uint64_t kFeaturePoison = 1 << 14;
+  if (!needs.marks) return {};
+  const UniqueFd fd(
+      static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY)));
+  if (fd.get() < 0) return std::string("userfaultfd: ") + std::strerror(errno);
+  uffdio_api api{UFFD_API, kFeaturePoison, 0};
+  if (ioctl(fd.get(), UFFDIO_API, &api) == 0) return {};
+  return "this kernel has no UFFDIO_POISON (Linux 6.6)";
+}
+
 std::string why_too_little(const Needs& needs) {
   if (needs.spare_ram == 0) return {};
   const auto all =
@@ -41,6 +62,7 @@ std::string why_unsupported(const Scenario& scenario, PoisonKind poison) {
     return "needs a really broken page (--poison hwpoison): no signal is involved";
   }
   if (std::string why = why_too_little(scenario.needs); !why.empty()) return why;
+  if (std::string why = why_no_marks(scenario.needs); !why.empty()) return why;
   return why_kvm_refuses(scenario.needs);
 }
 

@@ -68,6 +68,7 @@ void Vmm::connect_shim() {
 std::string Vmm::start() {
   std::string no_sidecar = failures_->attach();
   load_guest();
+  reset_vcpus();
   start_vcpus();
   if (!run_until([this] { return guest_is_ready(); })) die("the guest did not start");
   timeline_.note("the guest is ready");
@@ -75,6 +76,20 @@ std::string Vmm::start() {
 }
 
 void Vmm::stop() { stop_vcpus(); }
+
+void Vmm::pause() {
+  failures_->vm_running(false);
+  stop_vcpus();
+  set_state(VmState::kPaused);
+  timeline_.note("the VM is paused");
+}
+
+void Vmm::resume() {
+  set_state(VmState::kRunning);
+  timeline_.note("the VM goes on");
+  start_vcpus();
+  failures_->vm_running(true);
+}
 
 VcpuSetup Vmm::setup_of(unsigned vcpu) const {
   const bool started = vcpu < config_.failures.vcpus - config_.not_started;
@@ -92,8 +107,11 @@ void Vmm::load_guest() {
               sizeof(handler));  // CS = 0
 }
 
-void Vmm::start_vcpus() {
+void Vmm::reset_vcpus() {
   for (const auto& vcpu : vcpus_) reset_registers(machine_, vcpu->fd(), setup_of(vcpu->index()));
+}
+
+void Vmm::start_vcpus() {
   for (const auto& vcpu : vcpus_) vcpu->start();
 }
 
@@ -118,6 +136,7 @@ void Vmm::reset_guest() {
   load_guest();
   set_state(VmState::kReset);
   timeline_.note("the VM is reset");
+  reset_vcpus();
   start_vcpus();
 }
 

@@ -39,6 +39,9 @@ class Vmm : private FailureHost, private VcpuHost {
   // there is no sidecar, or nothing.
   std::string start();
   void stop();
+  // Between instructions of the guest, and on again.
+  void pause();
+  void resume();
 
   // The event loop: returns true when `condition` holds, false after the time
   // limit. All waiting of the main thread happens here.
@@ -60,6 +63,7 @@ class Vmm : private FailureHost, private VcpuHost {
   const Machine& machine() const { return machine_; }
   const Memory& test_region() const { return test_; }
   const FailureConfig& config() const { return config_.failures; }
+  const VmmConfig& setup() const { return config_; }
 
  private:
   // What memfail asks of us.
@@ -77,6 +81,7 @@ class Vmm : private FailureHost, private VcpuHost {
   void create_vcpus();
   void connect_shim();
   void load_guest();
+  void reset_vcpus();
   void start_vcpus();
   void stop_vcpus();
   void reset_guest();

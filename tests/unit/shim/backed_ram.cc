@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::uint64_t kSmall = 4096;
 constexpr std::uint64_t kHuge = std::uint64_t{2} << 20;
+constexpr std::uint64_t kGigantic = std::uint64_t{1} << 30;
 constexpr unsigned kHuge2M = 21U << 26;  // MAP_HUGE_2MB, MFD_HUGE_2MB
+constexpr unsigned kHuge1G = 30U << 26;
 
 struct KindWords {
   const char* name;
@@ -34,6 +36,8 @@ constexpr auto kKinds = std::to_array<KindWords>({
     {"anonymous hugetlb", MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | int{kHuge2M}, false, 0},
     {"shared anonymous hugetlb", MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB | int{kHuge2M}, false, 0},
     {"memfd hugetlb", MAP_SHARED, true, MFD_HUGETLB | kHuge2M},
+    {"anonymous 1 GiB hugetlb", MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | int{kHuge1G}, false, 0},
+    {"memfd 1 GiB hugetlb", MAP_SHARED, true, MFD_HUGETLB | kHuge1G},
 });
 
 const KindWords& words(RamKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
@@ -59,15 +63,19 @@ shm::UniqueFd open_file(RamKind kind) {
 
 const char* ram_kind_name(RamKind kind) { return words(kind).name; }
 
+bool is_gigantic(RamKind kind) {
+  return kind == RamKind::kAnonymousGigantic || kind == RamKind::kMemfdGigantic;
+}
+
 bool is_hugetlb(RamKind kind) {
   return kind == RamKind::kAnonymousHugetlb || kind == RamKind::kSharedAnonymousHugetlb ||
-         kind == RamKind::kMemfdHugetlb;
+         kind == RamKind::kMemfdHugetlb || is_gigantic(kind);
 }
 
 std::expected<BackedRam, std::string> BackedRam::make(RamKind kind, std::uint64_t pages) {
   const bool transparent = kind == RamKind::kTransparentHuge;
   BackedRam ram;
-  ram.page_size_ = is_hugetlb(kind) ? kHuge : kSmall;
+  ram.page_size_ = is_gigantic(kind) ? kGigantic : is_hugetlb(kind) ? kHuge : kSmall;
   ram.pages_ = transparent ? kHuge / kSmall : pages;
   const std::uint64_t size = ram.pages_ * ram.page_size_;
   if (words(kind).file) {

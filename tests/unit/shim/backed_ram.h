@@ -25,6 +25,8 @@ enum class RamKind : std::uint8_t {
   kAnonymousHugetlb,
   kSharedAnonymousHugetlb,
   kMemfdHugetlb,
+  kAnonymousGigantic,  // 1 GiB pages: not among kRamKinds, few machines have one to spare
+  kMemfdGigantic,
 };
 inline constexpr auto kRamKinds = std::to_array<RamKind>(
     {RamKind::kAnonymous, RamKind::kTransparentHuge, RamKind::kSharedAnonymous, RamKind::kMemfd,
@@ -33,6 +35,7 @@ inline constexpr auto kRamKinds = std::to_array<RamKind>(
 
 const char* ram_kind_name(RamKind kind);
 bool is_hugetlb(RamKind kind);
+bool is_gigantic(RamKind kind);
 
 class BackedRam {
  public:

@@ -266,7 +266,8 @@ shm::Claim claim(std::uint32_t lane, std::uint64_t n, const shm::Geometry& geome
   return {{lane, geometry.cell_of(lane, n)}, n};
 }
 
-wire::ReplyLine inject_required(std::uint64_t gpa, wire::SiblingRule rule) {
+wire::ReplyLine inject_required(std::uint64_t gpa, wire::SiblingRule rule,
+                                wire::Verdict otherwise) {
   return {0,
           0,
           wire::Verdict::inject,
@@ -274,7 +275,7 @@ wire::ReplyLine inject_required(std::uint64_t gpa, wire::SiblingRule rule) {
           rule,
           9,
           0,
-          wire::Verdict::ignore,
+          otherwise,
           0x8C,
           7,
           0xBD80'0000'0000'0134,

@@ -137,9 +137,10 @@ inline constexpr std::uint64_t kKeyHigh = 0x99AA'BBCC'DDEE'FF00;
 // Incident `n` of a vCPU's lane, or of a slot.
 shm::Claim claim(std::uint32_t lane, std::uint64_t n, const shm::Geometry& geometry);
 
-// A verdict that injects Intel's record for an action-required error at `gpa`.
-wire::ReplyLine inject_required(std::uint64_t gpa,
-                                wire::SiblingRule rule = wire::SiblingRule::none);
+// A verdict that injects Intel's record for an action-required error at `gpa`;
+// `otherwise`, where KVM does not take it.
+wire::ReplyLine inject_required(std::uint64_t gpa, wire::SiblingRule rule = wire::SiblingRule::none,
+                                wire::Verdict otherwise = wire::Verdict::ignore);
 // The same for an action-optional one.
 wire::ReplyLine inject_optional(std::uint64_t gpa);
 wire::ReplyLine verdict_only(wire::Verdict verdict, wire::Reason reason,

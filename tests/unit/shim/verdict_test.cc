@@ -85,6 +85,24 @@ TEST_F(VerdictTest, AnInjectionThatTheVmmCannotDoHasFailed) {
   EXPECT_EQ(outcome().delivered(), Delivered::failed);
 }
 
+TEST_F(VerdictTest, WhatFailedEndsAsTheVerdictHasItOtherwise) {
+  vm_.set_mce_answer = -22;
+  const auto reply = inject_required(TestVm::gpa(1), wire::SiblingRule::none, Verdict::pause);
+  EXPECT_EQ(handle_answered(kRequired, reply), MEMFAIL_DO_PAUSE);
+  EXPECT_EQ(outcome().verdict(), Verdict::pause);
+  EXPECT_EQ(outcome().reason(), Reason::dropped_by_kvm);
+  EXPECT_EQ(outcome().delivered(), Delivered::failed);
+}
+
+// Most likely it was told. A guest that was not meets the page again: that is counted.
+TEST_F(VerdictTest, WhatCannotBeReadBackIsTakenForTold) {
+  const auto reply = inject_required(TestVm::gpa(1), wire::SiblingRule::none, Verdict::reset);
+  EXPECT_EQ(handle_answered(kRequired, reply), MEMFAIL_RESUME);
+  EXPECT_EQ(outcome().verdict(), Verdict::inject);
+  EXPECT_EQ(outcome().reason(), Reason::guest_memory);
+  EXPECT_EQ(outcome().delivered(), Delivered::unverified);
+}
+
 TEST_F(VerdictTest, ResetPauseRetryAndIgnoreComeBackAsFlags) {
   struct Row {
     Verdict verdict;

@@ -41,6 +41,16 @@ constexpr ExpectedEvent kOutside{"hypervisor", "fatal",         true,  false,
                                  "abort",      "outside-guest", "none"};
 constexpr ExpectedEvent kGuestsByVmm{"hypervisor",          "fatal", true, false, "abort",
                                      "guest-memory-by-vmm", "none"};
+// Of a thread that runs no vCPU; the event says which memory it was.
+constexpr ExpectedEvent by_device(ExpectedEvent event) {
+  event.region = "test";
+  event.thread = "other";
+  return event;
+}
+constexpr ExpectedEvent kPausedByVmm{"hypervisor",          "ignore", true, false, "pause",
+                                     "guest-memory-by-vmm", "none"};
+constexpr ExpectedEvent kDeferred{"guest",           "inject",       false,       false,
+                                  "inject-deferred", "guest-memory", "delivered", 9};
 constexpr ExpectedEvent kNowhere{"hypervisor", "fatal", true, false, "abort", "no-address", "none"};
 constexpr ExpectedEvent kRepaired{"hypervisor", "ignore", false,  false, "none",    "repaired",
                                   "none",       {},       "none", 1,     "repaired"};
@@ -133,6 +143,19 @@ std::vector<Expectation> own_rows() {
        .vm = "aborted",
        .events = {kGuestsByVmm},
        .under = Under::kRecommended},
+      {.scenario = "ar-by-device",
+       .vm = "aborted",
+       .events = {by_device(kOutside)},
+       .under = Under::kQemu},
+      {.scenario = "ar-by-device",
+       .vm = "aborted",
+       .events = {by_device(kGuestsByVmm)},
+       .under = Under::kRecommended},
+      {.scenario = "ar-by-device-paused",
+       .vm = "running",
+       .events = {by_device(kPausedByVmm), kToldAo},
+       .under = Under::kRecommended,
+       .by_handler = 1},
       {"si-kernel", "aborted", {kNowhere}},
       {.scenario = "adrerr", .vm = "running", .events = {}, .may_come = "backing-store"},
   };
@@ -212,6 +235,17 @@ std::vector<Expectation> later_rows() {
   };
 }
 
+// It runs elsewhere afterwards, or was to.
+std::vector<Expectation> migrated_rows() {
+  return {
+      {.scenario = "migration",
+       .vm = "running",
+       .events = {kToldAr, kPausedAo, kToldAo, kToldAr},
+       .may_miss = MayMiss::kAnywhere},
+      {"migration-refused", "running", {kPausedAo, kToldAo}},
+  };
+}
+
 // An operator asks for it.
 std::vector<Expectation> ordered_rows() {
   constexpr std::string_view kDrillAr = R"({"command":"drill","gpa":"0x203000","kind":"ar"})";
@@ -260,6 +294,11 @@ std::vector<Expectation> driven_rows() {
       {.scenario = "sidecar-killed", .vm = "running", .events = {kToldAr}, .drive = Drive::kKilled},
       {.scenario = "lmce", .vm = "running", .events = {kToldAr}, .may_miss = MayMiss::kAnywhere},
       {.scenario = "cmci", .vm = "running", .events = {kToldAo}, .may_miss = MayMiss::kAnywhere},
+      {.scenario = "ucna",
+       .vm = "running",
+       .events = {kDeferred},
+       .may_miss = MayMiss::kAnywhere,
+       .under = Under::kRecommended},
   };
 }
 
@@ -267,7 +306,7 @@ const std::vector<Expectation>& table() {
   static const std::vector<Expectation> rows = [] {
     std::vector<Expectation> all;
     for (const auto& part : {told_rows(), many_rows(), own_rows(), unready_rows(), later_rows(),
-                             ordered_rows(), driven_rows()}) {
+                             migrated_rows(), ordered_rows(), driven_rows()}) {
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;

@@ -20,6 +20,7 @@ struct ExpectedEvent {
   unsigned count = 1;        // incidents it stands for; of a storm, pages
   std::string_view repair = {};
   bool drill = false;
+  std::string_view region = {}, thread = {};  // where they are looked at
 };
 
 // What happens to the sidecar meanwhile.
@@ -42,6 +43,7 @@ struct Expectation {
   MayMiss may_miss = MayMiss::kNowhere;
   Under under = Under::kBoth;
   std::string_view may_come = {};      // events of this reason
+  unsigned by_handler = 0;             // incidents that the VMM hears of in its handler alone
   std::string_view order = {};  // kOrdered: asked of memfaild, a JSON object but for the VM
 
   // Without an answer from the sidecar in time the shim decides itself.

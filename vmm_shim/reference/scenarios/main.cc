@@ -18,6 +18,7 @@
 #include "vmm_shim/reference/scenarios/fail.h"
 #include "vmm_shim/reference/scenarios/huge_pages.h"
 #include "vmm_shim/reference/scenarios/judge.h"
+#include "vmm_shim/reference/scenarios/own_policy.h"
 #include "vmm_shim/reference/scenarios/report.h"
 #include "vmm_shim/reference/scenarios/story.h"
 
@@ -111,7 +112,8 @@ int run(const Options& options) {
   std::filesystem::create_directories(options.out);
   const SocketFolder folder;
   const LentHugePages huge_pages;
-  Sidecar sidecar({options.memfaild, options.policy}, folder.path(), options.out + "/memfaild.log");
+  Sidecar sidecar({options.memfaild, policy_for(options.policy, folder.path())}, folder.path(),
+                  options.out + "/memfaild.log");
   sidecar.start();
 
   const Paint paint(isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR"));
