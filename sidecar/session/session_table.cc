@@ -106,7 +106,8 @@ std::expected<Session*, Refusal> SessionTable::find_or_make(const wire::Hello& h
 
 // Of a VM that attaches for the first time, or comes back to a sidecar that knows it from
 // its records alone. A resume key that nobody has on record is not an error: the request
-// area says what the sidecar that gave it had retired.
+// area says what the sidecar that gave it had retired. It stays that VM's key: those
+// records may be put back one day, and then whoever has another would be a stranger.
 std::expected<SessionConfig, Refusal> SessionTable::config_of(const wire::Hello& hello,
                                                               const Identity& identity) {
   SessionConfig config;
@@ -117,7 +118,7 @@ std::expected<SessionConfig, Refusal> SessionTable::config_of(const wire::Hello&
   config.process = {pid, hello.vmm_start_time()};
   config.guest = profile_of(hello);
   config.rules = host_.rules_for(config.label.name);
-  config.resume_key = random_id();
+  config.resume_key = hello.resume_key() != nullptr ? *hello.resume_key() : random_id();
   config.started_ns = shm::monotonic_ns();
   const auto& recorded = host_.records().state().sessions();
   const auto known = recorded.find(*hello.session());

@@ -52,7 +52,13 @@ std::optional<StreamNote> parse_note(std::string_view line) {
     note.first_seq = said.at("first-seq").get<std::uint64_t>();
     note.next_seq = said.at("next-seq").get<std::uint64_t>();
   } else if (said.contains("gap")) {
+    const Json& gap = said.at("gap");
     note.gap = true;
+    if (gap.contains("journal")) note.gap_journal = gap.at("journal");
+    note.gap_from = gap.at("from");
+    if (!gap.at("to").is_null()) note.gap_to = gap.at("to");
+  } else if (said.contains("cut-off")) {
+    note.cut_off = true;
   } else {
     note.other = line;
   }

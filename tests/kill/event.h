@@ -27,7 +27,10 @@ struct StreamNote {
   std::string journal;
   std::optional<std::uint64_t> first_seq, next_seq;  // the header's
   bool gap = false;   // events that were asked for are not to be had
-  std::string other;  // the line, where it is neither
+  std::string gap_journal;  // they were of this journal; empty: of the stream's own
+  std::uint64_t gap_from = 0, gap_to = 0;
+  bool cut_off = false;  // the history has run over this reader's place: it comes again
+  std::string other;     // the line, where it is none of these
 };
 
 std::optional<Event> parse_event(std::string_view line);

@@ -41,8 +41,9 @@ void EventReader::connect() {
   rest_.clear();
 }
 
-std::optional<std::uint64_t> EventReader::published() const {
+std::optional<EventReader::Published> EventReader::published() const {
   const shm::UniqueFd fd = connected();
+  if (fd.valid()) (void)::shutdown(fd.get(), SHUT_WR);  // no request: the header at once
   std::string line;
   std::array<char, 4096> some;
   pollfd wait{fd.get(), POLLIN, 0};
@@ -53,7 +54,8 @@ std::optional<std::uint64_t> EventReader::published() const {
     line.append(some.data(), static_cast<std::size_t>(got));
   }
   const auto header = parse_note(std::string_view(line).substr(0, line.find('\n')));
-  return header ? header->next_seq : std::nullopt;
+  if (!header || !header->first_seq) return std::nullopt;
+  return Published{header->journal, *header->first_seq, *header->next_seq};
 }
 
 void EventReader::pump() {

@@ -20,9 +20,15 @@ class EventReader {
 
   // Connects if need be, and takes what is there. Never waits.
   void pump();
-  // The seq that the sidecar gives next, by another connection: the story is complete
-  // once it goes on there. None: nobody answers.
-  [[nodiscard]] std::optional<std::uint64_t> published() const;
+  // Hangs up, and comes back with the next pump().
+  void hang_up() { socket_.reset(); }
+  struct Published {
+    std::string journal;
+    std::uint64_t first;
+    std::uint64_t next;  // the story is complete once it goes on there
+  };
+  // What the sidecar has, by another connection. None: nobody answers.
+  [[nodiscard]] std::optional<Published> published() const;
   // To be waited for; below 0: nobody listens there now.
   [[nodiscard]] int fd() const { return socket_.get(); }
 

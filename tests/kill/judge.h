@@ -29,6 +29,10 @@ class Judge {
   // since the last judge() only.
   [[nodiscard]] std::uint64_t missing(Fate fate) const;
 
+  // What was begun so far may have no event: the sidecar that had told it is dead, and
+  // its history is gone. What is told of it must be right all the same.
+  void forgive();
+
   // Compares each event with what the VM says; what is wrong goes to the story.
   void judge(Fate fate);
 
@@ -40,7 +44,8 @@ class Judge {
   LoadLog& log_;
   std::string session_;
   Story& story_;
-  std::array<std::uint64_t, kLanes> judged_{};  // last sequence, by lane
+  std::array<std::uint64_t, kLanes> judged_{};    // last sequence, by lane
+  std::array<std::uint64_t, kLanes> forgiven_{};  // the same
 };
 
 }  // namespace memfail::kill

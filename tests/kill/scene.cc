@@ -39,7 +39,7 @@ Scene::~Scene() {
 void Scene::wait(microseconds time) {
   const auto until = Clock::now() + time;
   do {
-    reader_.pump();
+    if (looking_) reader_.pump();
     const auto left = std::chrono::duration_cast<microseconds>(until - Clock::now());
     if (left <= microseconds::zero()) return;
     const auto nap = std::min(left, kLook);
@@ -58,20 +58,32 @@ bool Scene::wait_until(const std::function<bool()>& condition) {
   return true;
 }
 
+// To this sidecar: its own word counts, as the VM may have come back by itself already, or
+// may not have seen yet that the last one is gone.
 bool Scene::attach() {
-  const std::uint64_t before = vm_->log().attaches.load();
   vm_->command(kAttachNow);
-  return wait_until([&] { return vm_->log().attaches.load() > before || !vm_->alive(); }) &&
-         vm_->alive();
+  const std::string start = "VM '" + vm_->name() + "' (";
+  const auto is_attached = [&] {
+    return vm_->is_attached() && sidecar_.log().find(start) != std::string::npos;
+  };
+  if (wait_until([&] { return !vm_->alive() || is_attached(); }) && vm_->alive()) return true;
+  story_.complain(vm_->alive() ? "the VM does not attach" : "the VM died");
+  return false;
 }
 
-bool Scene::start_sidecar() { return sidecar_.start() && (vm_ == nullptr || attach()); }
+bool Scene::start_sidecar() {
+  if (!sidecar_.start()) {
+    story_.complain("the sidecar does not serve: " + sidecar_.log());
+    return false;
+  }
+  return vm_ == nullptr || attach();
+}
 
 bool Scene::replace_sidecar() {
   sidecar_.kill();
   ++sidecars_lost_;
   // Before the next one is there: what the dead one had sent is read to its end.
-  reader_.pump();
+  if (looking_) reader_.pump();
   return start_sidecar();
 }
 
@@ -86,17 +98,23 @@ bool Scene::start_vm() {
 
 bool Scene::read_all_events() {
   const auto published = reader_.published();
-  return published && wait_until([&] { return story_.next_seq() >= *published; });
+  return published && wait_until([&] {
+           return story_.journal() == published->journal && story_.next_seq() >= published->next;
+         });
 }
 
+std::uint64_t Scene::first_seq() const {
+  const auto published = reader_.published();
+  return published ? published->first : 0;
+}
+
+// A cell is retired when its event is on record; readers have it when it is durable.
 bool Scene::has_all_events(Fate fate) {
   const std::uint64_t lives = std::exchange(sidecars_lost_, 0);
-  const std::uint64_t missing = judge_->missing(fate);
-  if (missing != 0) {
-    story_.complain(std::to_string(missing) + " incidents have no event, after " +
-                    std::to_string(lives) + " deaths of the sidecar");
-  }
-  return missing == 0;
+  if (wait_until([&] { return judge_->missing(fate) == 0; })) return true;
+  story_.complain(std::to_string(judge_->missing(fate)) + " incidents have no event, after " +
+                  std::to_string(lives) + " deaths of the sidecar");
+  return false;
 }
 
 bool Scene::judge(Fate fate) {

@@ -36,10 +36,18 @@ class Scene {
 
   // A new sidecar, the VM attached to it again; false: it did not come to that.
   bool start_sidecar();
+  // The VM, to a sidecar that serves.
+  bool attach();
   // SIGKILL to the one there is, first.
   bool replace_sidecar();
   // A new VM, attached, its vCPUs under load.
   bool start_vm();
+
+  // Nobody reads events from here on, or somebody does again.
+  void look_away() { looking_ = false, reader_.hang_up(); }
+  void look_again() { looking_ = true; }
+  // Judge::forgive()
+  void forgive() { judge_->forgive(); }
 
   // Lets the load rest until every incident has its event, and judges all of them.
   // False: something was missing or wrong, and the story says what.
@@ -48,11 +56,13 @@ class Scene {
   // The same for a VM that has died; there is a sidecar. `attached`: to a sidecar that has not.
   bool bury_vm(bool attached);
 
+  // Oldest that a reader can have; 0: nobody answers.
+  [[nodiscard]] std::uint64_t first_seq() const;
+
   // Verdicts that only a slice found, so far.
   std::uint64_t slices();
 
  private:
-  bool attach();
   bool read_all_events();
   bool has_all_events(Fate fate);
   bool judge(Fate fate);
@@ -61,6 +71,7 @@ class Scene {
   Story story_;
   SidecarProcess sidecar_;
   EventReader reader_;
+  bool looking_ = true;
   std::uint32_t vms_ = 0;
   std::uint64_t sidecars_lost_ = 0;  // since all events were there
   std::unique_ptr<VmProcess> vm_;

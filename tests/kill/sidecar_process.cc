@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <array>
@@ -50,15 +51,16 @@ SidecarProcess::SidecarProcess(std::string directory)
 
 // The one place where memfaild's arguments are made.
 std::vector<std::string> SidecarProcess::command() const {
-  return {MEMFAILD_PATH,
-          "--socket-path",
-          vms(),
-          "--events",
-          events(),
-          "--front",
-          directory_ + "/front",
-          "--policy",
-          directory_ + "/policy.json"};
+  std::vector<std::string> words{MEMFAILD_PATH, "--socket-path", vms(),
+                                 "--events",    events(),        "--front",
+                                 front(),       "--policy",      directory_ + "/policy.json"};
+  words.insert(words.end(), journal_options_.begin(), journal_options_.end());
+  return words;
+}
+
+void SidecarProcess::keep_journal(std::uint32_t files, std::uint64_t file_size) {
+  journal_options_ = {"--journal",           journal(),        "--journal-files",
+                      std::to_string(files), "--journal-size", std::to_string(file_size)};
 }
 
 std::string SidecarProcess::log_path() const {
@@ -75,14 +77,20 @@ std::string SidecarProcess::log() const {
 bool SidecarProcess::start() {
   if (starts_ > 1) std::remove(log_path().c_str());  // the last one's is kept
   ++starts_;
+  if (!journal_options_.empty()) ::mkdir(journal().c_str(), S_IRWXU);
   child_ = ChildProcess(command(), log_path());
   return await_ready();
 }
 
 bool SidecarProcess::await_ready() {
+  constexpr int kLookMs = 10;  // one that refuses to start says nothing here
   std::array<char, 256> said{};
   pollfd wait{notified_.get(), POLLIN, 0};
-  while (::poll(&wait, 1, kPatienceMs) == 1) {
+  for (int waited = 0; waited < kPatienceMs && child_.alive();) {
+    if (::poll(&wait, 1, kLookMs) != 1) {
+      waited += kLookMs;
+      continue;
+    }
     const ssize_t size = ::recv(notified_.get(), said.data(), said.size(), 0);
     if (size > 0 && std::string_view(said.data(), static_cast<std::size_t>(size)) == "READY=1") {
       return child_.alive();

@@ -18,6 +18,11 @@ class SidecarProcess {
   // Its sockets, its log and whatever it keeps are in `directory`.
   explicit SidecarProcess(std::string directory);
 
+  // From the next start on. Made there where it does not exist.
+  void keep_journal(std::uint32_t files, std::uint64_t file_size);
+  [[nodiscard]] std::string journal() const { return directory_ + "/journal"; }
+  [[nodiscard]] std::string front() const { return directory_ + "/front"; }
+
   // Returns when it serves; false: it did not come to that.
   bool start();
   void kill() { child_.kill(); }
@@ -37,6 +42,7 @@ class SidecarProcess {
   bool await_ready();
 
   std::string directory_;
+  std::vector<std::string> journal_options_;
   shm::UniqueFd notified_;
   std::uint32_t starts_ = 0;
   ChildProcess child_;

@@ -33,19 +33,44 @@ void Story::take(std::string_view line) {
 
 void Story::take_note(const StreamNote& note) {
   if (!note.other.empty()) complain("the stream says: " + note.other);
-  // Another journal says that it does not know what we ask for; ours never does.
-  if (note.gap && !std::exchange(gap_due_, false)) {
-    complain("the stream says that events are gone");
-  }
+  if (note.cut_off && !may_be_overwritten_) complain("the stream says that we are too slow");
+  if (note.gap) take_gap(note);
   if (!note.first_seq || note.journal == journal_) return;
-  gap_due_ = !journal_.empty();
+  gap_due_ = journal_;
+  gap_from_ = next_seq();
   journal_ = note.journal;
   last_seq_ = *note.first_seq - 1;
   ++journals_;
+  // Order is a promise of each journal: one that is put back tells its own once more.
+  for (auto& [id, session] : sessions_) {
+    for (auto& [index, lane] : session.lanes) lane.highest = 0;
+  }
+}
+
+// Another journal says that it does not know what we ask for, from where on we asked;
+// ours says it only of what was overwritten.
+void Story::take_gap(const StreamNote& note) {
+  if (!gap_due_.empty()) {
+    if (note.gap_journal != gap_due_ || note.gap_from != gap_from_) {
+      complain("a gap in journal " + note.gap_journal + " from " + std::to_string(note.gap_from) +
+               ", where " + gap_due_ + " from " + std::to_string(gap_from_) + " was asked for");
+    }
+    gap_due_.clear();
+    ++other_journals_;
+    return;
+  }
+  if (!may_be_overwritten_ || !note.gap_journal.empty() || note.gap_from != next_seq() ||
+      note.gap_to < note.gap_from) {
+    complain("the stream says that events are gone: " + std::to_string(note.gap_from) + " to " +
+             std::to_string(note.gap_to) + ", after " + std::to_string(last_seq_));
+  }
+  last_seq_ = note.gap_to;
+  ++overwritten_;
 }
 
 void Story::take_event(const Event& event) {
   ++events_;
+  if (!gap_due_.empty()) complain(name_of(event) + " and no word of journal " + gap_due_);
   if (event.seq != last_seq_ + 1) {
     complain(name_of(event) + " follows seq " + std::to_string(last_seq_));
   }
@@ -64,7 +89,7 @@ void Story::take_event(const Event& event) {
     complain(name_of(event) + " comes after " + std::to_string(lane.highest) + " of its lane");
   }
   lane.highest = std::max(lane.highest, event.sequence);
-  lane.events.emplace(event.sequence, Kept{event, journals_});
+  lane.events.emplace(event.sequence, Kept{event, journal_});
 }
 
 // No incident's own event. The load leaves nothing uncounted but what it dies in.
@@ -77,12 +102,17 @@ void Story::take_count(const Event& event) {
 }
 
 void Story::take_again(Kept& kept, const Event& event) {
-  if (kept.journal == journals_) complain(name_of(event) + " comes twice in one journal");
+  // The same journal may be read again, after another: each seq is what it was.
+  if (kept.journal == journal_ && kept.event.seq != event.seq) {
+    complain(name_of(event) + " comes twice in one journal, before as seq " +
+             std::to_string(kept.event.seq));
+  }
   if (kept.event.verdict != event.verdict || kept.event.delivered != event.delivered ||
       kept.event.status != event.status || kept.event.decided_by != event.decided_by) {
     complain(name_of(event) + " is told again, and otherwise");
   }
-  kept.journal = journals_;
+  kept.journal = journal_;
+  kept.event.seq = event.seq;
   ++told_again_;
 }
 

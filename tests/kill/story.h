@@ -32,6 +32,12 @@ class Story {
   [[nodiscard]] std::uint64_t told_again() const { return told_again_; }
   [[nodiscard]] std::uint64_t journals() const { return journals_; }
 
+  // History that was overwritten is no complaint; its gap names exactly what is missing.
+  void allow_overwritten() { may_be_overwritten_ = true; }
+  // Gaps that were told: to another journal, and where history was overwritten.
+  [[nodiscard]] std::uint64_t other_journals() const { return other_journals_; }
+  [[nodiscard]] std::uint64_t overwritten() const { return overwritten_; }
+
   // What was wrong, at most the first few; empty: nothing.
   [[nodiscard]] const std::vector<std::string>& complaints() const { return complaints_; }
   void complain(const std::string& what);
@@ -39,11 +45,11 @@ class Story {
  private:
   struct Kept {
     Event event;
-    std::uint64_t journal = 0;  // the last that had it
+    std::string journal;  // the last that had it
   };
   struct Lane {
     std::unordered_map<std::uint64_t, Kept> events;
-    std::uint64_t highest = 0;
+    std::uint64_t highest = 0;  // in this journal
   };
   struct Session {
     std::map<std::uint32_t, Lane> lanes;
@@ -51,13 +57,18 @@ class Story {
   };
 
   void take_note(const StreamNote& note);
+  void take_gap(const StreamNote& note);
   void take_event(const Event& event);
   void take_count(const Event& event);
   void take_again(Kept& kept, const Event& event);
 
   std::string journal_;
   std::uint64_t journals_ = 0;
-  bool gap_due_ = false;
+  std::string gap_due_;  // the journal that must be said to be gone
+  std::uint64_t gap_from_ = 0;
+  bool may_be_overwritten_ = false;
+  std::uint64_t other_journals_ = 0;
+  std::uint64_t overwritten_ = 0;
   std::uint64_t last_seq_ = 0;
   std::uint64_t events_ = 0;
   std::uint64_t told_again_ = 0;

@@ -145,6 +145,29 @@ TEST_F(Records, NobodyElseComesBackToASessionThatIsOnRecord) {
   EXPECT_EQ(stranger.receive().error_code(), wire::ErrorCode::resume_key);
 }
 
+// The records may be put back one day, and have the key that was given then.
+TEST_F(Records, AVmKeepsItsKeyAtASidecarThatHasNoRecordOfIt) {
+  start();
+  Peer first(daemon_->vms());
+  ASSERT_TRUE(first.attach());
+  answer(first, ask(first));
+  kill_it();
+  const std::string aside = memory_ / "front.aside";
+  std::filesystem::rename(memory_ / "front", aside);
+  start();
+  Peer second(daemon_->vms());
+  second.adopt(first);
+  ASSERT_TRUE(second.attach({.resume_key = first.resume_key}));
+  EXPECT_EQ(second.resume_key.low(), first.resume_key.low());
+  EXPECT_EQ(second.resume_key.high(), first.resume_key.high());
+  kill_it();
+  std::filesystem::rename(aside, memory_ / "front");
+  start();
+  Peer third(daemon_->vms());
+  third.adopt(second);
+  EXPECT_TRUE(third.attach({.resume_key = second.resume_key}));
+}
+
 TEST_F(Records, AnEventIsDurableWithAJournalAndOutlivesTheFront) {
   const Folder disk("/tmp/memfaild-test-XXXXXX");
   const std::vector<std::string> with_journal{"--journal", disk.path(),      "--journal-files",
