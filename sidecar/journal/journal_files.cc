@@ -18,6 +18,10 @@ namespace {
 constexpr std::size_t kMaxStaged = std::size_t{256} << 10;
 constexpr std::uint64_t kPiece = std::uint64_t{64} << 10;
 
+// In place, before the newest file of a start is left: the first may have met a disk
+// that comes back.
+constexpr std::uint32_t kTriedInPlace = 2;
+
 // While nothing can be begun, only so many files lose what they held.
 constexpr std::size_t kTriedFiles = 2;
 
@@ -93,6 +97,41 @@ std::expected<void, int> JournalFiles::confirm() {
   // highest must remain the newest, so this one takes no more records.
   if (newest.generation == generation_) current_ = Current{newest.file, newest.end};
   durable_end_ = state_.next_seq();
+  return {};
+}
+
+// What the newest file says of the records before `first_number`.
+std::expected<LiveState, int> JournalFiles::state_before(const NewestFile& newest,
+                                                         std::uint64_t first_number) {
+  FileReader reader(
+      *io_,
+      {newest.file, {identity_.journal, newest.generation}, kFileHeaderSize, geometry_.file_size});
+  auto frame = reader.next();
+  if (!frame) return std::unexpected(frame.error());
+  if (frame->state != FrameState::kWhole) return std::unexpected(EIO);
+  auto state = LiveState::from_checkpoint(frame->record.payload);
+  if (!state) return std::unexpected(EIO);
+  for (frame = reader.next(); frame && reader.offset() <= newest.end; frame = reader.next()) {
+    if (frame->state != FrameState::kWhole || frame->record.number >= first_number) break;
+    if (frame->record.number == 0) continue;
+    if (frame->record.number > state->next_number()) state->skip_to(frame->record.number);
+    (void)state->apply(frame->record);
+  }
+  if (!frame) return std::unexpected(frame.error());
+  return std::move(*state);
+}
+
+// It cannot be made sure. Records from `first_number` on were never acknowledged, and are
+// written to the next file; those before were, where they stand. The next file's
+// checkpoint is of these alone, so nothing is lost whenever the power goes.
+JournalFiles::Result JournalFiles::leave_newest(std::uint64_t first_number, int error) {
+  if (++unconfirmed_ < kTriedInPlace) return std::unexpected(error);
+  auto state = state_before(*to_confirm_, first_number);
+  if (!state) return std::unexpected(error);
+  state_ = std::move(*state);
+  durable_end_ = state_.next_seq();
+  to_confirm_.reset();
+  current_.reset();
   return {};
 }
 
@@ -188,7 +227,10 @@ Appended JournalFiles::write_fitting(std::span<const Record> records) {
 }
 
 Appended JournalFiles::append(std::span<const Record> records) {
-  if (const auto sure = confirm(); !sure) return {0, sure.error()};
+  if (const auto sure = confirm(); !sure) {
+    const std::uint64_t first = records.empty() ? state_.next_number() : records.front().number;
+    if (const auto left = leave_newest(first, sure.error()); !left) return {0, left.error()};
+  }
   std::size_t done = 0;
   while (done < records.size()) {
     if (records[done].number < state_.next_number()) {

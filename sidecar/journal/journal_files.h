@@ -16,7 +16,9 @@
 // A start goes on in the newest file. What it holds may have been written and not
 // synced, or its sync have failed, by a process that then died: it is written once
 // more in place and synced, and what stands behind its last whole record is
-// cleared, before anything is acknowledged.
+// cleared, before anything is acknowledged. Where that fails twice (a bad place), it
+// is left as a failed one is: what its writer had acknowledged is on the disk, and
+// the rest is still with the caller, who gives it for the next file.
 #pragma once
 
 #include <cstdint>
@@ -56,8 +58,9 @@ class JournalFiles {
   // not done yet.
   std::expected<void, int> confirm();
 
-  // In the order of their numbers; those that the journal has already count as
-  // durable. After an error the rest is given again, whenever the caller likes.
+  // In the order of their numbers, from the first that was not acknowledged, in this
+  // process or an earlier one; those that the journal has already count as durable.
+  // After an error the rest is given again, whenever the caller likes.
   Appended append(std::span<const Record> records);
 
   // The last event that survives a power cut, and the oldest that can be read.
@@ -78,6 +81,9 @@ class JournalFiles {
     std::uint64_t end = 0;
   };
 
+  Result leave_newest(std::uint64_t first_number, int error);
+  [[nodiscard]] std::expected<LiveState, int> state_before(const NewestFile& newest,
+                                                           std::uint64_t first_number);
   Result begin();
   Result write_begin(std::uint32_t file, const SeqRange& lost);
   Result rewrite(std::uint32_t file, std::uint64_t from, std::uint64_t to);
@@ -97,6 +103,7 @@ class JournalFiles {
   FileUses uses_;
   std::uint64_t generation_;
   std::optional<NewestFile> to_confirm_;  // none: it is sure
+  std::uint32_t unconfirmed_ = 0;         // attempts to make it so
   std::optional<Current> current_;        // none: the next record needs a new file
   std::optional<std::uint32_t> kept_;     // with the last checkpoint that is sure
   std::uint32_t attempts_ = 0;            // to begin a file, since the last success

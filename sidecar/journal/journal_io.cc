@@ -3,6 +3,8 @@
 // syscall(journal): pwrite64 pread64 fdatasync
 #include "sidecar/journal/journal_io.h"
 
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -43,7 +45,13 @@ std::expected<void, int> DiskIo::read(std::uint32_t file, std::uint64_t offset,
 std::expected<void, int> DiskIo::sync(std::uint32_t file) {
   // An interrupted one is an error like any other: whether the pages were
   // marked clean before the signal came cannot be known.
-  if (::fdatasync(files_[file].get()) != 0) return std::unexpected(errno);
+  const int fd = files_[file].get();
+  if (::fdatasync(fd) != 0) return std::unexpected(errno);
+  // A file system that was made read-only under its open files (an administrator's
+  // emergency remount) takes what is written and answers 0 without writing it: ext4 does.
+  struct statfs about{};
+  if (::fstatfs(fd, &about) != 0) return std::unexpected(errno);
+  if ((about.f_flags & ST_RDONLY) != 0) return std::unexpected(EROFS);
   return {};
 }
 

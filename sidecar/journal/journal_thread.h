@@ -12,8 +12,8 @@
 // the one timer of this process that nobody asked for, and only while degraded.
 // Records stay in the front meanwhile; how many fit is the front's size.
 //
-// System calls of this thread once it runs: pwrite, pread, fdatasync on the
-// journal's files; futex; write on the loop's eventfd; clock_gettime; what malloc
+// System calls of this thread once it runs: pwrite, pread, fdatasync,
+// fstatfs on the journal's files; futex; write on the loop's eventfd; clock_gettime; what malloc
 // needs.
 #pragma once
 

@@ -64,7 +64,7 @@ bool RecordStore::durable(std::uint64_t seq) const {
 }
 
 std::uint64_t RecordStore::next_readable() const {
-  if (!journal_ || hung_ || journal_->degraded_since_us != 0) return next_seq();
+  if (!journal_ || hang_ || journal_->degraded_since_us != 0) return next_seq();
   return std::min(journal_->durable_seq + 1, next_seq());
 }
 
@@ -92,7 +92,7 @@ StoreStatus RecordStore::status() const {
     out.at_risk = next_seq() - 1 - std::min(journal_->durable_seq, next_seq() - 1);
   }
   out.degraded =
-      out.since_us != 0 || hung_ || front_lost_ || !overflow_.empty() || !waiting_sessions_.empty();
+      out.since_us != 0 || hang_ || front_lost_ || !overflow_.empty() || !waiting_sessions_.empty();
   return out;
 }
 
@@ -256,6 +256,17 @@ void RecordStore::note_outage(const Outage& outage) {
   } else {
     outage_->events += outage.events;
   }
+}
+
+void RecordStore::note_hung(std::uint64_t since_us) {
+  if (!hang_ && journal_) hang_ = Hang{since_us, journal_->durable_seq};
+}
+
+void RecordStore::note_hung_over(std::uint64_t now_us) {
+  const auto hang = std::exchange(hang_, std::nullopt);
+  // One that ended in an error goes on as such, and its own end counts these too.
+  if (!hang || !journal_ || journal_->degraded_since_us != 0) return;
+  note_outage({hang->since_us, now_us, 0, next_seq() - 1 - hang->durable_seq});
 }
 
 void RecordStore::tell_outage(std::uint64_t now_us) {

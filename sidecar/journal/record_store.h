@@ -83,9 +83,11 @@ class RecordStore {
   // in memory alone, until the next start.
   void lose_front();
   bool front_lost() const { return front_lost_; }
-  // The disk gives no answer, and no error either: as degraded, for as long as it lasts.
-  void note_hung(bool hung) { hung_ = hung; }
-  bool hung() const { return hung_; }
+  // The disk gives no answer, and no error either, since then: as degraded, until it is
+  // over. Then it was an outage, and the next tend() tells it.
+  void note_hung(std::uint64_t since_us);
+  void note_hung_over(std::uint64_t now_us);
+  bool hung() const { return hang_.has_value(); }
 
   // False: there was no room, and the promise is not on record.
   bool append_verdict(const VerdictRecord& record);
@@ -127,6 +129,11 @@ class RecordStore {
   const LiveState& state() const { return state_; }
 
  private:
+  struct Hang {
+    std::uint64_t since_us = 0;
+    std::uint64_t durable_seq = 0;  // stays, as long as it lasts
+  };
+
   bool append(RecordType type, std::uint64_t seq, const wire::Id128* session,
               std::span<const std::byte> payload);
   bool has_room(const wire::Id128* session, const Record& record);
@@ -153,7 +160,7 @@ class RecordStore {
   std::optional<Outage> outage_;  // not told yet
   std::uint64_t last_checkpoint_ = 0;  // position in a front that is alone
   bool appended_ = false;
-  bool hung_ = false;
+  std::optional<Hang> hang_;
   bool front_lost_ = false;
 };
 

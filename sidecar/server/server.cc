@@ -258,7 +258,7 @@ void Server::tend_records() {
 
 void Server::on_ready(std::uint32_t) {
   const bool arrived = journal_.take_news();
-  if (records().hung() && records().status().busy_since_ns == 0) records().note_hung(false);
+  if (records().hung() && hung_for() == 0) records().note_hung_over(realtime_us());
   log_journal();
   if (!arrived) return;
   for (EventClient& reader : readers_) {
@@ -270,11 +270,18 @@ bool Server::awaits_disk() {
   return journal_.wake_fd() >= 0 && !records().hung() && records().status().at_risk != 0;
 }
 
+// 0: it answers. Under load it is nearly always being waited for, but never so long.
+std::uint64_t Server::hung_for() {
+  const std::uint64_t since = records().status().busy_since_ns;
+  const std::uint64_t now = shm::monotonic_ns();
+  return since == 0 || now - since < kHungAfterNs ? 0 : now - since;
+}
+
 void Server::check_disk() {
   journal_.note_health();
-  const std::uint64_t since = records().status().busy_since_ns;
-  if (since == 0 || shm::monotonic_ns() - since < kHungAfterNs) return;
-  records().note_hung(true);
+  const std::uint64_t waited = hung_for();
+  if (waited == 0) return;
+  records().note_hung(realtime_us() - waited / 1000);
   log_journal();
   tend_records();
 }
@@ -284,6 +291,9 @@ std::string Server::what_is_wrong(const journal::StoreStatus& status) const {
     return "a page of the front is lost, this host's memory is broken there: restart memfaild";
   }
   if (journal_.store().hung()) return "the disk does not answer";
+  if (status.error == EBADMSG) {
+    return "what is in the front was changed behind our back: restart memfaild";
+  }
   return status.error != 0 ? std::strerror(status.error) : "the front is full";
 }
 

@@ -152,6 +152,7 @@ class Server final : public session::Host,
   // The journal thread has news.
   void on_ready(std::uint32_t events) override;
   void tend_records();
+  std::uint64_t hung_for();  // ns
   void log_journal();
   std::string what_is_wrong(const journal::StoreStatus& status) const;
 

@@ -25,7 +25,7 @@ namespace {
     if (::dup2(one.ours, one.theirs) < 0) ::_exit(126);
     if (one.ours == one.theirs) ::fcntl(one.theirs, F_SETFD, 0);
   }
-  ::execv(argv[0], argv.data());
+  ::execvp(argv[0], argv.data());
   ::_exit(127);
 }
 

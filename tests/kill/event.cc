@@ -31,6 +31,8 @@ Event event_of(const Json& data) {
   event.status = text_or_empty(data.at("status"));
   event.mcg_status = text_or_empty(data.at("mcg-status"));
   event.count = data.at("count");
+  event.latency_ns = data.at("latency-ns");
+  event.durable = data.at("durable");
   return event;
 }
 

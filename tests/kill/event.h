@@ -20,6 +20,8 @@ struct Event {
   std::int64_t bank = -1;
   std::string gpa, status, mcg_status;  // hexadecimal, empty: null
   std::uint64_t count = 0;
+  std::uint64_t latency_ns = 0;
+  bool durable = false;
 };
 
 // A line of the stream that is no event.

@@ -13,6 +13,14 @@ namespace memfail::kill {
 inline constexpr std::uint32_t kLanes = 8;
 inline constexpr std::uint64_t kEntriesPerLane = 1 << 17;
 
+struct Pace {
+  // Between two incidents of a vCPU, at most; half of it on average.
+  std::uint64_t most_idle_us = 10'000;
+  // Of a page: far more than the policy's repeat_seconds (sidecar_process.cc), as an
+  // incident may lie for a while before it is an event.
+  std::uint64_t page_rest_ms = 5000;
+};
+
 // How far an incident had come for certain. It may be one step further: each is
 // written after the fact, but for kBegun, which comes before it.
 enum class Progress : std::uint32_t {

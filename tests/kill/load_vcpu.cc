@@ -20,11 +20,6 @@ namespace memfail::kill {
 namespace {
 
 constexpr std::uint64_t kNsPerMs = 1'000'000;
-// Far more than the policy's repeat_seconds (sidecar_process.cc): an incident may
-// lie for a while before it is an event.
-constexpr std::uint64_t kPageRestNs = 5000 * kNsPerMs;
-// Between two incidents of a vCPU, at most; half of it on average.
-constexpr std::uint64_t kMostIdleNs = 10 * kNsPerMs;
 constexpr std::uint64_t kNapNs = kNsPerMs / 5;
 
 thread_local memfail_lane* handler_lane = nullptr;
@@ -62,9 +57,10 @@ void say_wrong(LoadLog& log, const char* format, ...) {
   va_end(arguments);
 }
 
-LoadVcpu::LoadVcpu(std::uint32_t index, LoadLog& log)
+LoadVcpu::LoadVcpu(std::uint32_t index, LoadLog& log, const Pace& pace)
     : log_(log),
       index_(index),
+      pace_(pace),
       run_(one_page()),
       free_again_ns_(kPagesPerLane),
       random_(static_cast<std::minstd_rand::result_type>(::getpid()) * kLanes + index) {}
@@ -88,7 +84,7 @@ void LoadVcpu::run() {
       continue;
     }
     break_next_page();
-    nap_until(shm::monotonic_ns() + random_() % kMostIdleNs);
+    nap_until(shm::monotonic_ns() + random_() % (pace_.most_idle_us * 1000 + 1));
   }
 }
 
@@ -142,7 +138,7 @@ void LoadVcpu::break_next_page() {
   if (entry_->progress.load() != Progress::kEnded) {
     say_wrong(log_, "lane %u sequence %lu has no outcome", index_, n);
   }
-  free_again_ns_[page] = shm::monotonic_ns() + kPageRestNs;
+  free_again_ns_[page] = shm::monotonic_ns() + pace_.page_rest_ms * kNsPerMs;
   vcpu_.recover();
 }
 

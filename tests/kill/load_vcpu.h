@@ -26,7 +26,7 @@ inline constexpr std::uint64_t kLoadSize = kLanes * kPagesPerLane * kPage;
 
 class LoadVcpu {
  public:
-  LoadVcpu(std::uint32_t index, LoadLog& log);
+  LoadVcpu(std::uint32_t index, LoadLog& log, const Pace& pace);
 
   void join(memfail_shim* shim, std::uint64_t load_hva);
 
@@ -48,6 +48,7 @@ class LoadVcpu {
 
   LoadLog& log_;
   std::uint32_t index_;
+  Pace pace_;
   SoftVcpu vcpu_;
   shm::Mapping run_;  // a kvm_run
   memfail_shim* shim_ = nullptr;

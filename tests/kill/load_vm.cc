@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// load_vm SOCKET NAME: a VM whose memory breaks all the time. It has eight vCPUs
+// load_vm SOCKET NAME [MOST_IDLE_US PAGE_REST_MS] (struct Pace): a VM whose memory breaks
+// all the time. It has eight vCPUs
 // and libmemfail-shim, attaches to memfaild again and again, and writes down in the
 // shared memory on descriptor 3 what became of each failure (load_log.h). Commands
 // come on its standard input, whose end ends it.
@@ -40,10 +41,10 @@ LoadLog& open_log() {
 
 class LoadVm {
  public:
-  LoadVm(std::string socket, std::string name)
+  LoadVm(std::string socket, std::string name, const Pace& pace)
       : socket_(std::move(socket)), name_(std::move(name)) {
     for (std::uint32_t i = 0; i < kLanes; ++i) {
-      vcpus_.push_back(std::make_unique<LoadVcpu>(i, log_));
+      vcpus_.push_back(std::make_unique<LoadVcpu>(i, log_, pace));
     }
     make_shim();
     for (const auto& vcpu : vcpus_) vcpu->join(shim_, load_hva_);
@@ -148,7 +149,14 @@ class LoadVm {
 }  // namespace memfail::kill
 
 int main(int argc, char** argv) {
-  if (argc != 3) memfail::kill::die("usage: load_vm SOCKET NAME");
-  memfail::kill::LoadVm(argv[1], argv[2]).run();
+  memfail::kill::Pace pace;
+  if (argc != 3 && argc != 5) {
+    memfail::kill::die("usage: load_vm SOCKET NAME [MOST_IDLE_US PAGE_REST_MS]");
+  }
+  if (argc == 5) {
+    pace.most_idle_us = std::strtoul(argv[3], nullptr, 10);
+    pace.page_rest_ms = std::strtoul(argv[4], nullptr, 10);
+  }
+  memfail::kill::LoadVm(argv[1], argv[2], pace).run();
   ::_exit(0);  // its vCPUs' threads go with it
 }

@@ -58,9 +58,13 @@ std::vector<std::string> SidecarProcess::command() const {
   return words;
 }
 
-void SidecarProcess::keep_journal(std::uint32_t files, std::uint64_t file_size) {
-  journal_options_ = {"--journal",           journal(),        "--journal-files",
-                      std::to_string(files), "--journal-size", std::to_string(file_size)};
+void SidecarProcess::keep_journal_in(const std::string& path, std::uint32_t files,
+                                     std::uint64_t file_size) {
+  journal_ = path;
+  journal_options_ = {"--journal",       path,
+                      "--journal-files", std::to_string(files),
+                      "--journal-size",  std::to_string(file_size),
+                      "--front-size",    "32MiB"};
 }
 
 std::string SidecarProcess::log_path() const {
@@ -77,7 +81,7 @@ std::string SidecarProcess::log() const {
 bool SidecarProcess::start() {
   if (starts_ > 1) std::remove(log_path().c_str());  // the last one's is kept
   ++starts_;
-  if (!journal_options_.empty()) ::mkdir(journal().c_str(), S_IRWXU);
+  if (!journal_.empty()) ::mkdir(journal().c_str(), S_IRWXU);
   child_ = ChildProcess(command(), log_path());
   return await_ready();
 }

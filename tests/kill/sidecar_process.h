@@ -19,8 +19,11 @@ class SidecarProcess {
   explicit SidecarProcess(std::string directory);
 
   // From the next start on. Made there where it does not exist.
-  void keep_journal(std::uint32_t files, std::uint64_t file_size);
-  [[nodiscard]] std::string journal() const { return directory_ + "/journal"; }
+  void keep_journal(std::uint32_t files, std::uint64_t file_size) {
+    keep_journal_in(directory_ + "/journal", files, file_size);
+  }
+  void keep_journal_in(const std::string& path, std::uint32_t files, std::uint64_t file_size);
+  [[nodiscard]] const std::string& journal() const { return journal_; }
   [[nodiscard]] std::string front() const { return directory_ + "/front"; }
 
   // Returns when it serves; false: it did not come to that.
@@ -42,6 +45,7 @@ class SidecarProcess {
   bool await_ready();
 
   std::string directory_;
+  std::string journal_;  // empty: none
   std::vector<std::string> journal_options_;
   shm::UniqueFd notified_;
   std::uint32_t starts_ = 0;

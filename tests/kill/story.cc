@@ -75,6 +75,7 @@ void Story::take_event(const Event& event) {
     complain(name_of(event) + " follows seq " + std::to_string(last_seq_));
   }
   last_seq_ = event.seq;
+  measure(event);
   if (event.count != 1 && event.sequence != 0) complain(name_of(event) + " stands for several");
   if (event.sequence == 0) {
     take_count(event);
@@ -92,10 +93,20 @@ void Story::take_event(const Event& event) {
   lane.events.emplace(event.sequence, Kept{event, journal_});
 }
 
+void Story::measure(const Event& event) {
+  not_durable_ += event.durable ? 0 : 1;
+  if (event.sequence == 0) return;
+  decided_by_builtin_ += event.decided_by == "builtin" ? 1 : 0;
+  if (may_fail_ && event.decided_by == "sidecar") latencies_.push_back(event.latency_ns);
+}
+
 // No incident's own event. The load leaves nothing uncounted but what it dies in.
 void Story::take_count(const Event& event) {
   if (event.reason == "half-written") {
     sessions_[event.session].half_written += event.count;
+  } else if (may_fail_ && event.reason == "records-at-risk") {
+    ++outages_;
+    at_risk_last_ = event.count;
   } else {
     complain(name_of(event) + " was not expected");
   }

@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "tests/kill/event.h"
@@ -38,6 +39,15 @@ class Story {
   [[nodiscard]] std::uint64_t other_journals() const { return other_journals_; }
   [[nodiscard]] std::uint64_t overwritten() const { return overwritten_; }
 
+  // A disk that fails is no complaint; each end of it tells how many events were at risk.
+  void allow_outages() { may_fail_ = true; }
+  [[nodiscard]] std::uint64_t outages() const { return outages_; }
+  [[nodiscard]] std::uint64_t at_risk_last() const { return at_risk_last_; }
+  [[nodiscard]] std::uint64_t not_durable() const { return not_durable_; }
+  [[nodiscard]] std::uint64_t decided_by_builtin() const { return decided_by_builtin_; }
+  // Signal to outcome, ns, of the sidecar's own verdicts since this was last asked.
+  std::vector<std::uint64_t> take_latencies() { return std::exchange(latencies_, {}); }
+
   // What was wrong, at most the first few; empty: nothing.
   [[nodiscard]] const std::vector<std::string>& complaints() const { return complaints_; }
   void complain(const std::string& what);
@@ -59,6 +69,7 @@ class Story {
   void take_note(const StreamNote& note);
   void take_gap(const StreamNote& note);
   void take_event(const Event& event);
+  void measure(const Event& event);
   void take_count(const Event& event);
   void take_again(Kept& kept, const Event& event);
 
@@ -67,6 +78,12 @@ class Story {
   std::string gap_due_;  // the journal that must be said to be gone
   std::uint64_t gap_from_ = 0;
   bool may_be_overwritten_ = false;
+  bool may_fail_ = false;
+  std::uint64_t outages_ = 0;
+  std::uint64_t at_risk_last_ = 0;
+  std::uint64_t not_durable_ = 0;
+  std::uint64_t decided_by_builtin_ = 0;
+  std::vector<std::uint64_t> latencies_;
   std::uint64_t other_journals_ = 0;
   std::uint64_t overwritten_ = 0;
   std::uint64_t last_seq_ = 0;

@@ -23,7 +23,8 @@ void must(bool good, const char* what) {
 
 }  // namespace
 
-VmProcess::VmProcess(const std::string& socket, std::string name, const std::string& log)
+VmProcess::VmProcess(const std::string& socket, std::string name, const std::string& log,
+                     const Pace& pace)
     : name_(std::move(name)) {
   const shm::UniqueFd file(::memfd_create("load-log", MFD_CLOEXEC));
   must(::ftruncate(file.get(), sizeof(LoadLog)) == 0, "the VM's log");
@@ -35,8 +36,9 @@ VmProcess::VmProcess(const std::string& socket, std::string name, const std::str
   const shm::UniqueFd output(ends[0]);
   input_.reset(ends[1]);
   // The log goes to its place last: the other's end may have that number.
-  child_ = ChildProcess({LOAD_VM_PATH, socket, name_}, log,
-                        {{output.get(), STDIN_FILENO}, {file.get(), kLogDescriptor}});
+  child_ = ChildProcess({LOAD_VM_PATH, socket, name_, std::to_string(pace.most_idle_us),
+                         std::to_string(pace.page_rest_ms)},
+                        log, {{output.get(), STDIN_FILENO}, {file.get(), kLogDescriptor}});
 }
 
 std::string VmProcess::session() const {

@@ -16,7 +16,8 @@ namespace memfail::kill {
 
 class VmProcess {
  public:
-  VmProcess(const std::string& socket, std::string name, const std::string& log);
+  VmProcess(const std::string& socket, std::string name, const std::string& log,
+            const Pace& pace = {});
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] LoadLog& log() const { return *reinterpret_cast<LoadLog*>(memory_.data()); }

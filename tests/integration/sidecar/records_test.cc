@@ -294,7 +294,11 @@ TEST_F(HungDisk, VerdictsGoOnAndItIsSaid) {
   EXPECT_TRUE(other.attach(fields)) << "a new VM attaches as ever";
   disk_.thaw();
   EXPECT_TRUE(daemon_->log_has("well again"));
-  EXPECT_EQ(events().back()["durable"], true);
+  const auto afterwards = events();
+  ASSERT_EQ(afterwards.size(), 42U);
+  EXPECT_EQ(afterwards[40]["durable"], true);
+  EXPECT_EQ(afterwards[41]["reason"], "records-at-risk");
+  EXPECT_EQ(afterwards[41]["count"], 40);
 }
 
 TEST_F(HungDisk, SigtermFreesAllThatOthersCouldWaitFor) {

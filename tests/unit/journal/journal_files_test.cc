@@ -188,6 +188,47 @@ TEST_F(JournalFilesTest, TriesAgainToMakeTheNewestFileSure) {
   EXPECT_EQ(files_->durable_seq(), state_.next_seq() - 1);
 }
 
+// Of one file: a bad place of the disk.
+TEST_F(JournalFilesTest, LeavesANewestFileThatCannotBeMadeSure) {
+  make(5);
+  ASSERT_EQ(give().error, 0);
+  const std::size_t acknowledged = durable_;
+  make(3);
+  const std::vector<Record> more = views(records_, durable_, records_.size());
+  ASSERT_EQ(files_->append(more).error, 0);  // and its writer died before it heard so
+  restart();
+  io_->fault = [](const IoStep& step) -> std::optional<int> {
+    return step.file == 0 && step.kind != IoStep::Kind::kAcknowledged ? std::optional(EIO)
+                                                                      : std::nullopt;
+  };
+  durable_ = acknowledged;
+  EXPECT_EQ(give().error, EIO) << "it may come back";
+  ASSERT_EQ(give().error, 0);
+  EXPECT_EQ(picture(files_->state()), picture(state_));
+  EXPECT_EQ(files_->durable_seq(), state_.next_seq() - 1);
+  restart();
+  ASSERT_TRUE(files_->confirm());
+  EXPECT_EQ(picture(files_->state()), picture(state_));
+  EXPECT_EQ(files_->first_seq(), 1u) << "what it had acknowledged is read there";
+}
+
+// Nothing was left to be written again: all of it had been acknowledged.
+TEST_F(JournalFilesTest, LeavesItAlsoWhenThereIsNothingNew) {
+  make(5);
+  ASSERT_EQ(give().error, 0);
+  restart();
+  io_->fault = [](const IoStep& step) {
+    return step.file == 0 ? std::optional(EIO) : std::nullopt;
+  };
+  EXPECT_EQ(files_->append({}).error, EIO);
+  EXPECT_EQ(files_->append({}).error, 0);
+  EXPECT_EQ(files_->durable_seq(), state_.next_seq() - 1);
+  make(5);
+  ASSERT_EQ(give().error, 0);
+  restart();
+  EXPECT_EQ(picture(files_->state()), picture(state_));
+}
+
 TEST_F(JournalFilesTest, SaysWhenARecordCannotFitAnyFile) {
   OwnedRecord huge{RecordType::kFolded, 1, 0, std::vector<std::byte>(kGeometry.file_size)};
   EXPECT_EQ(files_->append(std::vector<Record>{huge.view()}).error, EFBIG);

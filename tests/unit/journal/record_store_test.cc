@@ -219,6 +219,38 @@ TEST_F(AStore, TellsOnceWhatAnOutageHadAtRisk) {
   EXPECT_EQ(store_->event(1)->since_us(), kNow - 77);
 }
 
+TEST_F(AStore, TellsWhatAHangHadAtRiskOnceItIsOver) {
+  attach(1);
+  publish(1, 1);
+  sync();
+  store_->note_hung(kNow - 50);
+  publish(1, 2);
+  publish(1, 3);
+  EXPECT_TRUE(store_->status().degraded);
+  EXPECT_EQ(store_->next_readable(), 4u) << "told at once";
+  store_->note_hung(kNow - 40);  // it still hangs
+  sync();
+  store_->note_hung_over(kNow);
+  EXPECT_FALSE(store_->status().degraded);
+  EXPECT_TRUE(store_->tend(kNow));
+  ASSERT_NE(store_->event(4), nullptr);
+  EXPECT_EQ(store_->event(4)->reason(), wire::Reason::records_at_risk);
+  EXPECT_EQ(store_->event(4)->count(), 2u);
+  EXPECT_EQ(store_->event(4)->since_us(), kNow - 50);
+}
+
+TEST_F(AStore, LeavesAHangThatEndsInAnErrorToThatOutage) {
+  attach(1);
+  sync();
+  store_->note_hung(kNow - 50);
+  publish(1, 1);
+  health_.degraded_since_us = kNow;
+  store_->note_health(health_);
+  store_->note_hung_over(kNow);
+  EXPECT_FALSE(store_->tend(kNow));
+  EXPECT_TRUE(store_->status().degraded);
+}
+
 TEST_F(AStore, SaysWhenThereIsSomethingForTheJournal) {
   EXPECT_FALSE(store_->take_appended());
   attach(1);
