@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// syscall(journal): pwrite64 pread64 fdatasync
+// syscall(journal): pwrite64 pread64 fdatasync fstatfs
 #include "sidecar/journal/journal_io.h"
 
 #include <sys/statvfs.h>
