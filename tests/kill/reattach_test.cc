@@ -1,44 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // A VM may attach as often as sidecars die: it costs it nothing that stays.
-#include <dirent.h>
-
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <string>
-
 #include "gtest/gtest.h"
+#include "tests/kill/holdings.h"
 #include "tests/kill/kill_test.h"
 
 namespace memfail::kill {
 namespace {
-
-struct Holdings {
-  std::uint64_t descriptors = 0;
-  std::uint64_t mappings = 0;
-  std::uint64_t private_kib = 0;  // resident, of its own
-};
-
-std::uint64_t private_kib(const std::string& process) {
-  std::ifstream in(process + "/status");
-  for (std::string word; in >> word;) {
-    std::uint64_t size = 0;
-    if (word == "RssAnon:" && in >> size) return size;
-  }
-  return 0;
-}
-
-Holdings holdings_of(pid_t pid) {
-  const std::string process = "/proc/" + std::to_string(pid);
-  Holdings now;
-  const std::filesystem::directory_iterator descriptors(process + "/fd");
-  now.descriptors = static_cast<std::uint64_t>(std::distance(begin(descriptors), end(descriptors)));
-  std::ifstream maps(process + "/maps");
-  for (std::string line; std::getline(maps, line);) ++now.mappings;
-  now.private_kib = private_kib(process);
-  return now;
-}
 
 class ReattachTest : public ::testing::Test {
  protected:

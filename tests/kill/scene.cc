@@ -87,9 +87,9 @@ bool Scene::replace_sidecar() {
   return start_sidecar();
 }
 
-bool Scene::start_vm() {
+bool Scene::start_vm(const Pace& pace) {
   const std::string name = "load-" + std::to_string(++vms_);
-  vm_ = std::make_unique<VmProcess>(sidecar_.vms(), name, directory_ + "/vm.log");
+  vm_ = std::make_unique<VmProcess>(sidecar_.vms(), name, directory_ + "/vm.log", pace);
   if (!wait_until([&] { return vm_->log().ready.load() != 0 || !vm_->alive(); })) return false;
   if (!vm_->alive()) return false;
   judge_ = std::make_unique<Judge>(vm_->log(), vm_->session(), story_);

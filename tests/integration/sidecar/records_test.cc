@@ -3,9 +3,7 @@
 // What survives: a real memfaild with a real front and a real journal, killed by a real
 // SIGKILL, ended by SIGTERM, and on a file system that does not answer.
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +14,7 @@
 
 #include "daemon.h"
 #include "event_stream.h"
+#include "frozen_disk.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "peer.h"
@@ -208,38 +207,6 @@ TEST_F(Records, TheJournalHasOneOwner) {
 }
 
 // ---- a disk that does not answer -----------------------------------------------------
-
-// An ext4 file system of its own, in a file, that can be frozen.
-class FrozenDisk {
- public:
-  // False: this machine does not let us mount one.
-  bool make() {
-    const std::string image = folder_ / "image";
-    const std::string commands = "truncate -s 32M " + image + " && mkfs.ext4 -q " + image +
-                                 " && mkdir " + at() + " && mount -o loop " + image + " " + at();
-    mounted_ = ::geteuid() == 0 && std::system((commands + " 2>/dev/null").c_str()) == 0;
-    return mounted_;
-  }
-  ~FrozenDisk() {
-    if (!mounted_) return;
-    thaw();
-    (void)!std::system(("umount " + at()).c_str());
-  }
-  std::string at() const { return folder_ / "disk"; }
-  bool freeze() { return frozen_ = control(FIFREEZE); }
-  void thaw() {
-    if (std::exchange(frozen_, false)) control(FITHAW);
-  }
-
- private:
-  bool control(unsigned long request) const {
-    const shm::UniqueFd fd(::open(at().c_str(), O_RDONLY | O_CLOEXEC));
-    return ::ioctl(fd.get(), request, 0) == 0;
-  }
-  Folder folder_{"/tmp/memfaild-test-XXXXXX"};
-  bool mounted_ = false;
-  bool frozen_ = false;
-};
 
 // Whether nobody holds the lock of this file.
 bool is_free(const std::string& path) {
