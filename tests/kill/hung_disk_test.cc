@@ -54,13 +54,14 @@ class HungDiskTest : public ::testing::Test {
 
 TEST_F(HungDiskTest, VerdictsOfAllVmsGoOn) {
   load_for("before", sized(3, 30));
+  const std::uint64_t outages = story().outages();  // a busy disk may have been as slow
   ASSERT_TRUE(disk_.freeze());
   ASSERT_TRUE(scene_.wait_until([&] { return said("DEGRADED: the disk does not answer"); }));
   load_for("while it hangs", sized(4, 60));
   EXPECT_GT(story().not_durable(), 0U);
   disk_.thaw();
   EXPECT_TRUE(scene_.wait_until([&] { return said("well again"); }));
-  EXPECT_TRUE(scene_.wait_until([&] { return story().outages() == 1; }));
+  EXPECT_TRUE(scene_.wait_until([&] { return story().outages() > outages; }));
   std::printf("%lu events were at risk\n", story().at_risk_last());
   load_for("afterwards", sized(2, 30));
   Judge judge(other_->log(), other_->session(), story());

@@ -40,6 +40,7 @@ void Story::take_note(const StreamNote& note) {
   gap_from_ = next_seq();
   journal_ = note.journal;
   last_seq_ = *note.first_seq - 1;
+  fresh_ = true;
   ++journals_;
   // Order is a promise of each journal: one that is put back tells its own once more.
   for (auto& [id, session] : sessions_) {
@@ -59,6 +60,8 @@ void Story::take_gap(const StreamNote& note) {
     ++other_journals_;
     return;
   }
+  // Of a journal that we had not read: what it had before its first is gone as well.
+  if (std::exchange(fresh_, false) && note.gap_from == 1 && note.gap_to == last_seq_) return;
   if (!may_be_overwritten_ || !note.gap_journal.empty() || note.gap_from != next_seq() ||
       note.gap_to < note.gap_from) {
     complain("the stream says that events are gone: " + std::to_string(note.gap_from) + " to " +
@@ -70,6 +73,7 @@ void Story::take_gap(const StreamNote& note) {
 
 void Story::take_event(const Event& event) {
   ++events_;
+  fresh_ = false;
   if (!gap_due_.empty()) complain(name_of(event) + " and no word of journal " + gap_due_);
   if (event.seq != last_seq_ + 1) {
     complain(name_of(event) + " follows seq " + std::to_string(last_seq_));

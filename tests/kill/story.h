@@ -77,6 +77,7 @@ class Story {
   std::uint64_t journals_ = 0;
   std::string gap_due_;  // the journal that must be said to be gone
   std::uint64_t gap_from_ = 0;
+  bool fresh_ = false;  // nothing of this journal was read yet
   bool may_be_overwritten_ = false;
   bool may_fail_ = false;
   std::uint64_t outages_ = 0;
