@@ -37,8 +37,6 @@ namespace {
 using kill::EventReader;
 using kill::Fate;
 using kill::Judge;
-using kill::LoadLog;
-using kill::Progress;
 using kill::SidecarProcess;
 using kill::Story;
 using kill::VmProcess;
