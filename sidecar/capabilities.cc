@@ -12,8 +12,7 @@ Json sandbox_json(const Options& options) {
   // Not shed(): the output goes to what was inherited. And not strict: its refusal would be
   // the only answer.
   sandbox::Sandbox sandbox(sandbox::Grade::kAuto, options.forbidden);
-  (void)sandbox.enter();
-  (void)sandbox.seal(true);
+  if (!sandbox.enter() || !sandbox.seal(true)) return Json::object();
   Json in_force = Json::array();
   Json missing = Json::object();
   for (const sandbox::Layer& layer : sandbox.layers()) {

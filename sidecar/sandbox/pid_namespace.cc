@@ -31,13 +31,12 @@ int exit_status(int status) {
 }
 
 [[noreturn]] void wait_for(pid_t child) {
-  // What cannot be had here is no reason to leave the child: it has its own wall.
-  (void)close_all_but({});
-  (void)drop_capabilities();
-  (void)refuse_new_privileges();
-  (void)refuse_dumps();
-  (void)refuse_core_files();
-  (void)load_filter(Thread::kWaiter, Forbidden::kKill);
+  // What cannot be had here ends both: this is `strict`.
+  for (const Done& layer :
+       {close_all_but({}), drop_capabilities(), refuse_new_privileges(), refuse_dumps(),
+        refuse_core_files(), load_filter(Thread::kWaiter, Forbidden::kKill)}) {
+    if (!layer) ::_exit(1);
+  }
   const sigset_t signals = awaited();
   for (;;) {
     const int number = ::sigwaitinfo(&signals, nullptr);
