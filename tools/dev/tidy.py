@@ -21,7 +21,13 @@ from functools import lru_cache
 
 TIDY = "clang-tidy-19"
 
-GCC_ONLY = r" -fno-gnu-unique| -fpch-preprocess| -Winvalid-pch| -include \S+/cmake_pch\.hxx"
+# What only GCC knows, and -Werror: with it clang-tidy reports clang's own warnings, those
+# of system headers among them, as errors that no list of checks turns off. GCC warns.
+NOT_FOR_TIDY = r" -fno-gnu-unique| -fpch-preprocess| -Winvalid-pch| -Werror| -include \S+/cmake_pch\.hxx"
+
+# The analyzer's paths through a function: a quarter of what it would take by itself
+# finds what is here to be found, in a third of the time.
+ANALYZER = [f"--extra-arg={word}" for word in ("-Xclang", "-analyzer-config", "-Xclang", "max-nodes=50000")]
 
 # Every check walks all headers, and GoogleTest's are many: tests get those that have
 # found something in them. The analyzer is for what stands between a guest and its host.
@@ -86,17 +92,17 @@ def object_of(entry):
 
 
 def write_database(build, folder):
-    """A compile database without what only GCC knows."""
+    """A compile database for clang."""
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as stream:
         text = stream.read()
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "compile_commands.json"), "w", encoding="utf-8") as stream:
-        stream.write(re.sub(GCC_ONLY, "", text))
+        stream.write(re.sub(NOT_FOR_TIDY, "", text))
     return folder
 
 
 def check(entry, database, root):
-    command = [TIDY, "--quiet", "-p", database, "--extra-arg=-Wno-unknown-warning-option"]
+    command = [TIDY, "--quiet", "-p", database, "--extra-arg=-w", *ANALYZER]
     path = os.path.relpath(entry["file"], root)
     if path.startswith("tests/"):
         command.append(FOR_TESTS)
@@ -116,7 +122,7 @@ def main():
     os.makedirs(options.cache, exist_ok=True)
 
     database = write_database(build, os.path.join(build, "tidy"))
-    fixed = output_of(TIDY, "--version") + content_hash(".clang-tidy") + FOR_TESTS + FOR_TOOLS + str(TOOLS)
+    fixed = output_of(TIDY, "--version") + content_hash(".clang-tidy") + FOR_TESTS + FOR_TOOLS + str(TOOLS + tuple(ANALYZER))
     dependencies = built_from(build)
     stamps, todo = {}, []
     for entry in our_entries(build, root):
