@@ -16,6 +16,9 @@ target_include_directories(memfail_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(memfail_flags INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wcast-align
   -Wnon-virtual-dtor -Wundef -fvisibility=hidden -fno-strict-aliasing)
+include(cmake/hardening.cmake)
+memfail_harden(memfail_flags)
+memfail_reproducible(memfail_flags)
 if(MEMFAIL_SANITIZE)
   # vptr checks need RTTI, which the plain parts do without.
   target_compile_options(memfail_flags INTERFACE

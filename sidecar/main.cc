@@ -3,6 +3,7 @@
 // memfaild, top to bottom: what it listens on, what it gives up, what it serves.
 #include <linux/magic.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -10,17 +11,16 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "shm/crc32c.h"
+#include "shm/mutex.h"
 #include "sidecar/capabilities.h"
 #include "sidecar/guard/broken_page.h"
 #include "sidecar/options.h"
@@ -110,14 +110,14 @@ bool said(const sandbox::Sandbox::Done& done) {
 bool start_threads(sandbox::Sandbox& sandbox, server::Server& server, journal::Journal& journal) {
   const bool keeps_files = !journal.directory().empty();
   // Not std::latch: its wake-up is a system call that the threads need for nothing else.
-  std::mutex mutex;
-  std::condition_variable told;
+  shm::Mutex mutex;
+  shm::Condition told;
   int missing = keeps_files ? 2 : 1;
   bool all = true;
   const auto confine = [&](sandbox::Thread thread) {
     return [&, thread] {
       const bool done = sandbox.confine(thread);
-      const std::lock_guard lock(mutex);
+      const shm::Locked lock(mutex);
       all = all && done;
       --missing;
       told.notify_one();
@@ -125,8 +125,8 @@ bool start_threads(sandbox::Sandbox& sandbox, server::Server& server, journal::J
   };
   server.start_closer(confine(sandbox::Thread::kCloser));
   if (keeps_files) journal.start_thread(confine(sandbox::Thread::kJournal));
-  std::unique_lock lock(mutex);
-  told.wait(lock, [&] { return missing == 0; });
+  const shm::Locked lock(mutex);
+  while (missing != 0) told.wait(mutex);
   return all;
 }
 
@@ -164,18 +164,30 @@ std::unique_ptr<journal::Journal> open_journal(const Options& options) {
   return std::move(*opened);
 }
 
-// What is in the front goes to the disk, if that answers. If not, the thread is stuck in
-// the kernel and holds what is left of this process until the disk lets go: everything
-// that others could wait for goes first.
-void end_journal(journal::Journal& journal, Sockets& sockets) {
-  if (journal.stop(kDiskMayTake)) return;
+// What is in the front goes to the disk, if that answers. If not, or if a file that a VMM
+// sent cannot be closed, a thread is stuck in the kernel and holds what is left of this
+// process until somebody lets go: everything that others could wait for goes first.
+void end(server::Server& server, journal::Journal& journal, Sockets& sockets) {
+  const bool written = journal.stop(kDiskMayTake);
+  const std::size_t unclosed = server.descriptors_to_close();
+  if (written && unclosed == 0) return;
+  server.hang_up_on_all();
   sockets.vms.reset();
   sockets.readers.reset();
   sockets.operators.reset();
   journal.abandon();
-  log_line("the journal thread waits for the disk of " + journal.directory() +
-           " and cannot be ended: what is in the front is taken up by the next start");
-  ::_exit(0);
+  if (!written) {
+    log_line("the journal thread waits for the disk of " + journal.directory() +
+             " and cannot be ended: what is in the front is taken up by the next start");
+  }
+  if (unclosed != 0) {
+    log_line("the closer thread waits for " + std::to_string(unclosed) +
+             " descriptor(s) that a VMM sent: where their file system does not answer, this "
+             "process stays until it does");
+  }
+  // Not _exit(): ThreadSanitizer waits a second there, and a disk that comes back meanwhile
+  // would let the thread go on in a front that is somebody else's.
+  ::syscall(SYS_exit_group, 0);
 }
 
 bool serve(server::Server& server, const Sockets& sockets, int fd) {
@@ -233,7 +245,7 @@ int run(const Options& options) {
   if (error != 0 && error != -ECANCELED) {
     log_line("the event loop failed: " + std::string(std::strerror(-error)));
   }
-  end_journal(*journal, sockets);
+  end(server, *journal, sockets);
   return error == 0 ? 0 : 1;
 }
 

@@ -46,7 +46,7 @@ bool may_ask(const memfail_shim& shim, wire::Feature feature) {
 
 // To the connection that it was asked by, if that still stands.
 void answer(memfail_shim& shim, const OperatorRequest& request, const OperatorAnswer& given) {
-  const Locked lock(shim.session.mutex);
+  const shm::Locked lock(shim.session.mutex);
   const bool same = request.area_serial == shim.session.area_serial.load();
   if (!same || shim.session.state.load() != MEMFAIL_ATTACHED) return;
   shim.operator_task.answer = given;
@@ -108,7 +108,7 @@ OperatorAnswer start(memfail_shim& shim, const OperatorRequest& request, std::ui
 }
 
 bool take_request(memfail_shim& shim, OperatorRequest& request) {
-  const Locked lock(shim.session.mutex);
+  const shm::Locked lock(shim.session.mutex);
   request = shim.operator_task.request;
   const bool asked = shim.operator_task.asked;
   shim.operator_task.asked = false;

@@ -97,7 +97,7 @@ decision::History PoisonList::note_report(const decision::Classification& where,
                                           const Report& report, std::uint64_t window_ns) {
   decision::History history;
   if (!is_guests(where) || where.hva == wire::kNoAddress) return history;
-  const Locked lock(mutex_);
+  const shm::Locked lock(mutex_);
   const bool known = find(where.hva) != nullptr;
   PoisonedPage* const page = find_or_add(where);
   if (page == nullptr) return history;
@@ -117,7 +117,7 @@ decision::History PoisonList::note_report(const decision::Classification& where,
 }
 
 void PoisonList::take_back_repeat(const decision::Classification& where, std::int32_t vcpu) {
-  const Locked lock(mutex_);
+  const shm::Locked lock(mutex_);
   PoisonedPage* const page = find(where.hva);
   if (page == nullptr) return;
   if (vcpu >= 0) page->round[static_cast<std::size_t>(vcpu)] = false;
@@ -125,7 +125,7 @@ void PoisonList::take_back_repeat(const decision::Classification& where, std::in
 }
 
 void PoisonList::note_told(const decision::Classification& where) {
-  const Locked lock(mutex_);
+  const shm::Locked lock(mutex_);
   PoisonedPage* const page = find(where.hva);
   if (page == nullptr) return;
   page->told = true;
@@ -134,7 +134,7 @@ void PoisonList::note_told(const decision::Classification& where) {
 }
 
 void PoisonList::note_to_tell(const decision::Classification& where, bool to_tell) {
-  const Locked lock(mutex_);
+  const shm::Locked lock(mutex_);
   PoisonedPage* const page = find(where.hva);
   // A page that was repaired meanwhile is not broken any more.
   const bool may = page != nullptr && !page->told && page->repair != wire::Repair::repaired;
@@ -143,7 +143,7 @@ void PoisonList::note_to_tell(const decision::Classification& where, bool to_tel
 }
 
 bool PoisonList::next_to_tell(std::uint32_t& cursor, PoisonedPage& page) const {
-  const Locked lock(mutex_);
+  const shm::Locked lock(mutex_);
   for (const std::uint32_t count = count_.load(std::memory_order_relaxed); cursor < count;) {
     const PoisonedPage& candidate = items_[cursor++];
     if (!candidate.to_tell) continue;
@@ -154,20 +154,20 @@ bool PoisonList::next_to_tell(std::uint32_t& cursor, PoisonedPage& page) const {
 }
 
 bool PoisonList::is_broken(std::uint64_t hva) const {
-  const Locked lock(mutex_);
+  const shm::Locked lock(mutex_);
   const PoisonedPage* const page = find(hva);
   return page != nullptr && !page->drill && page->repair != wire::Repair::repaired;
 }
 
 bool PoisonList::page(std::uint32_t index, PoisonedPage& page) const {
-  const Locked lock(mutex_);
+  const shm::Locked lock(mutex_);
   if (index >= count_.load(std::memory_order_relaxed)) return false;
   page = items_[index];
   return true;
 }
 
 void PoisonList::note_repair(std::uint64_t hva, wire::Repair repair) {
-  const Locked lock(mutex_);
+  const shm::Locked lock(mutex_);
   PoisonedPage* const page = find(hva);
   if (page == nullptr) return;
   page->repair = repair;
@@ -179,7 +179,7 @@ void PoisonList::note_repair(std::uint64_t hva, wire::Repair repair) {
 
 std::uint32_t PoisonList::say_repairs(PoisonedPage* pages, std::uint32_t capacity,
                                       std::uint64_t id) {
-  const Locked lock(mutex_);
+  const shm::Locked lock(mutex_);
   std::uint32_t said = 0;
   PoisonedPage* const end = items_ + count_.load(std::memory_order_relaxed);
   for (PoisonedPage* page = items_; page != end && said < capacity; ++page) {
@@ -192,7 +192,7 @@ std::uint32_t PoisonList::say_repairs(PoisonedPage* pages, std::uint32_t capacit
 }
 
 void PoisonList::repairs_heard(std::uint64_t id) {
-  const Locked lock(mutex_);
+  const shm::Locked lock(mutex_);
   for (std::uint32_t i = count_.load(std::memory_order_relaxed); i-- > 0;) {
     PoisonedPage& page = items_[i];
     if (page.said_in != id || page.repair == wire::Repair::none) continue;
@@ -206,7 +206,7 @@ void PoisonList::repairs_heard(std::uint64_t id) {
 }
 
 void PoisonList::repairs_unheard(std::uint64_t id) {
-  const Locked lock(mutex_);
+  const shm::Locked lock(mutex_);
   PoisonedPage* const end = items_ + count_.load(std::memory_order_relaxed);
   for (PoisonedPage* page = items_; page != end; ++page) {
     if (id == 0 || page->said_in == id) page->said_in = 0;
@@ -215,7 +215,7 @@ void PoisonList::repairs_unheard(std::uint64_t id) {
 }
 
 bool PoisonList::add(const PoisonedPage& page) {
-  const Locked lock(mutex_);
+  const shm::Locked lock(mutex_);
   const std::uint32_t count = count_.load(std::memory_order_relaxed);
   if (count == capacity_ || find(page.hva) != nullptr) return false;
   items_[count] = page;
@@ -233,7 +233,7 @@ void PoisonList::remove(std::uint32_t index) {
 }
 
 void PoisonList::forget_told() {
-  const Locked lock(mutex_);
+  const shm::Locked lock(mutex_);
   PoisonedPage* const end = items_ + count_.load(std::memory_order_relaxed);
   for (PoisonedPage* page = items_; page != end; ++page) {
     page->told = page->to_tell = false;

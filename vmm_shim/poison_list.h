@@ -12,8 +12,8 @@
 #include <cstdint>
 
 #include "shm/geometry.h"
+#include "shm/mutex.h"
 #include "sidecar/decision/input.h"
-#include "vmm_shim/mutex.h"
 
 namespace memfail::shim {
 
@@ -83,14 +83,14 @@ class PoisonList {
   std::uint64_t left_out() const { return left_out_.load(std::memory_order_acquire); }
 
  private:
-  PoisonedPage* find(std::uint64_t hva) const;
-  PoisonedPage* find_or_add(const decision::Classification& where);
-  void count_to_tell();
-  void count_repairs();
-  void remove(std::uint32_t index);
+  PoisonedPage* find(std::uint64_t hva) const MEMFAIL_REQUIRES(mutex_);
+  PoisonedPage* find_or_add(const decision::Classification& where) MEMFAIL_REQUIRES(mutex_);
+  void count_to_tell() MEMFAIL_REQUIRES(mutex_);
+  void count_repairs() MEMFAIL_REQUIRES(mutex_);
+  void remove(std::uint32_t index) MEMFAIL_REQUIRES(mutex_);
 
-  mutable Mutex mutex_;
-  PoisonedPage* items_ = nullptr;
+  mutable shm::Mutex mutex_;
+  PoisonedPage* items_ MEMFAIL_POINTS_TO_GUARDED_BY(mutex_) = nullptr;
   std::uint32_t capacity_ = 0;
   std::atomic<std::uint32_t> count_{0};
   std::atomic<std::uint32_t> to_tell_{0};

@@ -52,12 +52,12 @@ int errno_of(decision::RegionErrorCode code) {
 
 decision::Classification locate(memfail_shim& shim, const wire::ReportLine& report) {
   const decision::LookupRule rule = decision::lookup_rule(shim.rules_now().policy);
-  const Locked lock(shim.regions.mutex);
+  const shm::Locked lock(shim.regions.mutex);
   return decision::classify(shim.regions.map, decision::reported_address(report), rule);
 }
 
 bool is_backed_by(memfail_shim& shim, std::uint64_t gpa, std::uint64_t hva) {
-  const Locked lock(shim.regions.mutex);
+  const shm::Locked lock(shim.regions.mutex);
   const auto index = shim.regions.map.find_gpa(0, gpa);
   if (!index) return false;
   const decision::Region& region = shim.regions.map[*index];
@@ -68,19 +68,19 @@ bool is_backed_by(memfail_shim& shim, std::uint64_t gpa, std::uint64_t hva) {
 
 std::optional<decision::Region> region_at(memfail_shim& shim, std::uint64_t hva) {
   const decision::LookupRule rule = decision::lookup_rule(shim.rules_now().policy);
-  const Locked lock(shim.regions.mutex);
+  const shm::Locked lock(shim.regions.mutex);
   const auto index = shim.regions.map.find_hva(hva, rule);
   return index ? std::optional(shim.regions.map[*index]) : std::nullopt;
 }
 
 std::optional<decision::Region> region_of_gpa(memfail_shim& shim, std::uint64_t gpa) {
-  const Locked lock(shim.regions.mutex);
+  const shm::Locked lock(shim.regions.mutex);
   const auto index = shim.regions.map.find_gpa(0, gpa);
   return index ? std::optional(shim.regions.map[*index]) : std::nullopt;
 }
 
 BackingPage backing_page(memfail_shim& shim, std::uint64_t gpa) {
-  const Locked lock(shim.regions.mutex);
+  const shm::Locked lock(shim.regions.mutex);
   const auto index = shim.regions.map.find_gpa(0, gpa);
   if (!index) return {};
   const decision::Region& region = shim.regions.map[*index];
@@ -152,7 +152,7 @@ int memfail_regions_commit(memfail_shim* shim, memfail_error* error) {
     return fail(error, memfail::shim::errno_of(map.error().code), "%s", text);
   }
   {
-    const memfail::shim::Locked lock(table.mutex);
+    const memfail::shm::Locked lock(table.mutex);
     std::swap(table.flat, table.spare_flat);
     std::swap(table.scratch, table.spare_scratch);
     std::swap(table.current, table.staged);

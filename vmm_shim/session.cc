@@ -110,7 +110,7 @@ void connect_and_greet(memfail_shim& shim) {
 
 void begin_transaction(memfail_shim& shim) {
   Session& session = shim.session;
-  const Locked lock(shim.regions.mutex);
+  const shm::Locked lock(shim.regions.mutex);
   const RegionList& current = shim.regions.current;
   std::copy_n(current.items, current.count, session.sending.items);
   session.sending.count = current.count;
@@ -257,7 +257,7 @@ bool on_welcome(memfail_shim& shim, const wire::Welcome& welcome, const shm::Rec
   }
   MEMFAIL_STEP(reply_area_mapped);
   {
-    const Locked lock(shim.rules_mutex);
+    const shm::Locked lock(shim.rules_mutex);
     shim.rules = *rules;
     const bool qemu = rules->policy == decision::Policy::kQemu;
     shim.outside_rule.store(qemu ? wire::Verdict::abort : rules->outside);
@@ -404,7 +404,7 @@ void push_regions(memfail_shim& shim) {
 }
 
 void say_goodbye(memfail_shim& shim) {
-  const Locked lock(shim.session.mutex);
+  const shm::Locked lock(shim.session.mutex);
   if (shim.session.socket.valid()) (void)send_goodbye(shim);
 }
 
@@ -412,8 +412,8 @@ void say_goodbye(memfail_shim& shim) {
 
 using memfail::shim::fail;
 using memfail::shim::kNsPerMs;
-using memfail::shim::Locked;
 using memfail::shim::Session;
+using memfail::shm::Locked;
 
 int memfail_shim_fd(const memfail_shim* shim) { return shim->session.epoll.get(); }
 

@@ -22,10 +22,10 @@
 #include "shm/area.h"
 #include "shm/lane.h"
 #include "shm/mapping.h"
+#include "shm/mutex.h"
 #include "shm/unique_fd.h"
 #include "sidecar/decision/decide.h"
 #include "sidecar/decision/region_map.h"
-#include "vmm_shim/mutex.h"
 #include "vmm_shim/operator_task.h"
 #include "vmm_shim/poison_blob.h"
 #include "vmm_shim/poison_list.h"
@@ -53,7 +53,7 @@ struct RegionList {
 };
 
 struct Regions {
-  Mutex mutex;
+  shm::Mutex mutex;
   std::uint32_t capacity = 0;
   RegionList current;           // committed
   RegionList staged;            // the transaction under way
@@ -62,7 +62,7 @@ struct Regions {
   decision::Region* spare_flat = nullptr;
   decision::RegionScratch scratch;
   decision::RegionScratch spare_scratch;
-  decision::RegionMap map;
+  decision::RegionMap map MEMFAIL_GUARDED_BY(mutex);
   std::atomic<std::uint32_t> generation{0};
 };
 
@@ -134,7 +134,7 @@ namespace memfail::shim {
 // The connection to a sidecar. Dispatching thread only, but for the atomics.
 struct Session {
   // Dispatch and attach against each other, region pushes and state queries.
-  mutable Mutex mutex;
+  mutable shm::Mutex mutex;
   shm::UniqueFd socket;
   shm::UniqueFd epoll;
   shm::UniqueFd timer;      // back-off, and open siblings' deadline
@@ -146,7 +146,8 @@ struct Session {
   std::uint64_t resume_high = 0;
   bool have_resume_key = false;
   std::uint64_t features = 0;  // that were agreed on
-  enum class Step : std::uint8_t { kDown, kHelloSent, kSending, kCommitSent, kReady } step{};
+  enum class Step : std::uint8_t { kDown, kHelloSent, kSending, kCommitSent, kReady };
+  Step step = Step::kDown;
   std::uint64_t next_message = 1;
   std::uint64_t commit_message = 0;
   std::uint64_t retry_at_ns = 0;
@@ -206,8 +207,8 @@ struct memfail_shim {
   memfail::shim::DrillSignal drill;
 
   // What the sidecar decides by, as its welcome said, and the fallback after it.
-  memfail::shim::Mutex rules_mutex;
-  memfail::decision::Rules rules;
+  memfail::shm::Mutex rules_mutex;
+  memfail::decision::Rules rules MEMFAIL_GUARDED_BY(rules_mutex);
   std::atomic<memfail::wire::Verdict> outside_rule{memfail::wire::Verdict::abort};  // of rules
   std::array<std::atomic<std::uint64_t>, 8> met_outside{};  // host addresses; 0: none
 
@@ -221,7 +222,7 @@ struct memfail_shim {
   std::atomic<std::uint64_t> slices{0};
 
   [[nodiscard]] memfail::decision::Rules rules_now() {
-    const memfail::shim::Locked lock(rules_mutex);
+    const memfail::shm::Locked lock(rules_mutex);
     return rules;
   }
   [[nodiscard]] bool session_is_up() {

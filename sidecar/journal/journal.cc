@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,18 +16,13 @@
 
 #include "sidecar/journal/id_text.h"
 #include "sidecar/journal/journal_recovery.h"
+#include "sidecar/journal/random_id.h"
 #include "sidecar/journal/replay.h"
 
 namespace memfail::journal {
 namespace {
 
 constexpr const char* kBootId = "/proc/sys/kernel/random/boot_id";
-
-wire::Id128 random_id() {
-  std::array<std::uint64_t, 2> bits{};
-  (void)getrandom(bits.data(), sizeof bits, 0);  // cannot fail for so few bytes after boot
-  return {bits[0], bits[1]};
-}
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';

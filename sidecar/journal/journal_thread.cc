@@ -157,7 +157,7 @@ void JournalThread::recovered(std::uint64_t events) {
   degraded_since_us_.store(0, std::memory_order_release);
   error_.store(0, std::memory_order_relaxed);
   {
-    const std::lock_guard lock(mutex_);
+    const shm::Locked lock(mutex_);
     outages_.push_back({since_us_, realtime_us(), first_error_, events});
   }
   wake();
@@ -199,13 +199,13 @@ JournalHealth JournalThread::health() const {
 }
 
 std::vector<Outage> JournalThread::take_outages() {
-  const std::lock_guard lock(mutex_);
+  const shm::Locked lock(mutex_);
   return std::exchange(outages_, {});
 }
 
 bool JournalThread::ask(std::uint64_t id, std::uint64_t seq, const PastLimit& limit) {
   {
-    const std::lock_guard lock(mutex_);
+    const shm::Locked lock(mutex_);
     // Answers nobody has taken count: the memory they hold is bounded by them.
     if (questions_.size() + answers_.size() >= kMaxQuestions) return false;
     questions_.push_back({id, seq, limit});
@@ -216,7 +216,7 @@ bool JournalThread::ask(std::uint64_t id, std::uint64_t seq, const PastLimit& li
 }
 
 std::vector<PastAnswer> JournalThread::take_answers() {
-  const std::lock_guard lock(mutex_);
+  const shm::Locked lock(mutex_);
   return std::exchange(answers_, {});
 }
 
@@ -229,7 +229,7 @@ void JournalThread::answer() {
 bool JournalThread::answer_one() {
   Question question;
   {
-    const std::lock_guard lock(mutex_);
+    const shm::Locked lock(mutex_);
     if (questions_.empty()) return false;
     question = questions_.front();
     questions_.pop_front();
@@ -241,7 +241,7 @@ bool JournalThread::answer_one() {
     answer.past = history_.read(files_, question.seq, question.limit);
   }
   {
-    const std::lock_guard lock(mutex_);
+    const shm::Locked lock(mutex_);
     answers_.push_back(std::move(answer));
   }
   wake();

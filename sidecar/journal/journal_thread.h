@@ -22,11 +22,11 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
 
+#include "shm/mutex.h"
 #include "sidecar/journal/doorbell.h"
 #include "sidecar/journal/front.h"
 #include "sidecar/journal/history.h"
@@ -113,10 +113,10 @@ class JournalThread {
   std::atomic<std::uint64_t> busy_since_ns_{0};
   std::atomic<std::size_t> questions_count_{0};
 
-  std::mutex mutex_;  // never held across a call on a file
-  std::deque<Question> questions_;
-  std::vector<PastAnswer> answers_;
-  std::vector<Outage> outages_;
+  shm::Mutex mutex_;  // never held across a call on a file
+  std::deque<Question> questions_ MEMFAIL_GUARDED_BY(mutex_);
+  std::vector<PastAnswer> answers_ MEMFAIL_GUARDED_BY(mutex_);
+  std::vector<Outage> outages_ MEMFAIL_GUARDED_BY(mutex_);
 };
 
 }  // namespace memfail::journal

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// syscall(loop): getrandom
 #include "sidecar/journal/record_store.h"
-
-#include <sys/random.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <utility>
+
+#include "sidecar/journal/random_id.h"
 
 namespace memfail::journal {
 namespace {
@@ -281,11 +279,9 @@ void RecordStore::tell_outage(std::uint64_t now_us) {
 }
 
 std::string make_memory_journal_id() {
-  std::uint64_t random = 0;
-  (void)getrandom(&random, sizeof random, 0);  // cannot fail for so few bytes after boot
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "memory-%016llx",
-                static_cast<unsigned long long>(random));
+                static_cast<unsigned long long>(random_word()));
   return text.data();
 }
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# cmake -DSOURCE=… -DOUTPUT=… -P collect_rules.cmake
+# cmake -DSOURCE=… -DOUTPUT=… -DMANUAL_IN=… -DMANUAL_OUT=… -P collect_rules.cmake
 #
 # The annotations `// syscall(THREAD …): NAME[=CONDITION] …` of sidecar/ and shm/ become
-# the table of filter.cc.
+# the table of filter.cc, and the list in the manual page memfaild(8).
 cmake_minimum_required(VERSION 3.25)
 file(GLOB_RECURSE files RELATIVE ${SOURCE} ${SOURCE}/sidecar/*.cc ${SOURCE}/sidecar/*.h
   ${SOURCE}/shm/*.cc ${SOURCE}/shm/*.h)
@@ -25,6 +25,7 @@ foreach(file ${files})
         endif()
         string(APPEND table "    {Thread::k${first}${rest}, \"${CMAKE_MATCH_1}\", "
           "\"${CMAKE_MATCH_2}\", \"${file}\"},\n")
+        list(APPEND ${thread}_calls "${call}")
       endforeach()
     endforeach()
   endforeach()
@@ -38,3 +39,15 @@ constexpr Rule kRules[] = {
 }  // namespace
 }  // namespace memfail::sandbox
 ")
+
+# "read, write (stderr)": each thread's, for people.
+set(CALLS)
+foreach(thread loop journal closer waiter)
+  list(REMOVE_DUPLICATES ${thread}_calls)
+  list(SORT ${thread}_calls)
+  string(REGEX REPLACE "=([a-z-]+)" " (\\1)" calls "${${thread}_calls}")
+  string(REPLACE ";" ", " calls "${calls}")
+  string(REPLACE "-" "\\-" calls "${calls}")
+  string(APPEND CALLS ".TP\n.B ${thread}\n${calls}\n")
+endforeach()
+configure_file(${MANUAL_IN} ${MANUAL_OUT} @ONLY)

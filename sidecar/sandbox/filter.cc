@@ -28,6 +28,9 @@
 namespace memfail::sandbox {
 namespace {
 
+constexpr const char* kAllowFilters =
+    "; the kernel needs CONFIG_SECCOMP_FILTER, a container a profile that lets seccomp through";
+
 using Context = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
 
 std::uint32_t action_for(Forbidden forbidden) {
@@ -73,7 +76,9 @@ bool same(const Rule& a, const Rule& b) {
 
 std::expected<Context, std::string> make(Thread thread, Forbidden forbidden, const Rule* without) {
   Context filter(seccomp_init(action_for(forbidden)), seccomp_release);
-  if (filter == nullptr) return std::unexpected("seccomp_init failed");
+  if (filter == nullptr) {
+    return std::unexpected(std::string("seccomp cannot be had") + kAllowFilters);
+  }
   // Calls of another architecture (int 0x80, x32) are nobody's here, whatever the mode.
   seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
   seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);  // a tree, not a list
@@ -101,9 +106,7 @@ std::expected<void, std::string> load_filter(Thread thread, Forbidden forbidden)
   if (!filter) return std::unexpected(filter.error());
   if (forbidden == Forbidden::kTrap) report_traps(name_of(thread));
   if (const int error = seccomp_load(filter->get()); error != 0) {
-    return std::unexpected(failed("seccomp", error) +
-                           "; the kernel needs CONFIG_SECCOMP_FILTER, a container a profile that "
-                           "lets seccomp through");
+    return std::unexpected(failed("seccomp", error) + kAllowFilters);
   }
   return {};
 }

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+
 namespace memfail::sandbox {
 namespace {
 
@@ -17,6 +19,16 @@ Done set_to_zero(__rlimit_resource what, const char* name) {
 }  // namespace
 
 Done refuse_core_files() { return set_to_zero(RLIMIT_CORE, "setrlimit(RLIMIT_CORE)"); }
+
+Done limit_descriptors() {
+  constexpr rlim_t kMost = 65'536;
+  rlimit now{};
+  if (::getrlimit(RLIMIT_NOFILE, &now) != 0) return refused("getrlimit(RLIMIT_NOFILE)");
+  const rlim_t most = std::min(now.rlim_max, kMost);
+  const rlimit limit{.rlim_cur = most, .rlim_max = most};
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return refused("setrlimit(RLIMIT_NOFILE)");
+  return {};
+}
 
 Done lock_memory() {
   if (::mlockall(MCL_CURRENT) != 0) {

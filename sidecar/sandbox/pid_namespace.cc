@@ -9,6 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <string>
+
 #include "sidecar/sandbox/descriptors.h"
 #include "sidecar/sandbox/filter.h"
 #include "sidecar/sandbox/limits.h"
@@ -30,12 +33,20 @@ int exit_status(int status) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+// What cannot be had in this process ends both, so this one has to say it.
+[[noreturn]] void refuse_to_wait(const std::string& why) {
+  ::dprintf(STDERR_FILENO,
+            "memfaild: --sandbox strict: a wall around the process that waits cannot be had: %s "
+            "(--sandbox auto goes on without it)\n",
+            why.c_str());
+  ::_exit(1);
+}
+
 [[noreturn]] void wait_for(pid_t child) {
-  // What cannot be had here ends both: this is `strict`.
   for (const Done& layer :
        {close_all_but({}), drop_capabilities(), refuse_new_privileges(), refuse_dumps(),
         refuse_core_files(), load_filter(Thread::kWaiter, Forbidden::kKill)}) {
-    if (!layer) ::_exit(1);
+    if (!layer) refuse_to_wait(layer.error());
   }
   const sigset_t signals = awaited();
   for (;;) {

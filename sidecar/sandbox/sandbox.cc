@@ -31,8 +31,12 @@ constexpr bool kSanitized = true;
 constexpr bool kSanitized = false;
 #endif
 
+std::unexpected<std::string> refused_for_sanitizer() {
+  return std::unexpected<std::string>("this is a build with a sanitizer");
+}
+
 std::expected<void, std::string> unless_sanitized(std::expected<void, std::string> (*layer)()) {
-  if (kSanitized) return std::unexpected("this is a build with a sanitizer");
+  if (kSanitized) return refused_for_sanitizer();
   return layer();
 }
 
@@ -79,6 +83,7 @@ Sandbox::Done Sandbox::enter() {
       {"no-new-privs", refuse_new_privileges, true},
       {"not-dumpable", refuse_dumps, true},
       {"no-core-files", refuse_core_files, true},
+      {"descriptor-limit", limit_descriptors, true},
       {"landlock", grant_no_files, false},
   };
   for (const Step& step : kSteps) {
@@ -99,7 +104,7 @@ Sandbox::Done Sandbox::seal(bool confined) {
   if (auto done = note("no-new-processes", unless_sanitized(refuse_new_processes)); !done) {
     return done;
   }
-  if (kSanitized) return note("seccomp", unless_sanitized(nullptr));
+  if (kSanitized) return note("seccomp", refused_for_sanitizer());
   Done filtered = load_filter(Thread::kLoop, forbidden_);
   if (filtered && !confined) filtered = std::unexpected("a thread could not load its filter");
   return note("seccomp", filtered);

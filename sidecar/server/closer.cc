@@ -41,7 +41,7 @@ void Closer::start(std::function<void()> first) {
 }
 
 Closer::~Closer() {
-  const std::lock_guard lock(queue_->mutex);
+  const shm::Locked lock(queue_->mutex);
   queue_->ended = true;
   queue_->filled.notify_one();
 }
@@ -49,22 +49,25 @@ Closer::~Closer() {
 void Closer::close(shm::UniqueFd fd) {
   if (!fd.valid()) return;
   waiting_->fetch_add(1, std::memory_order_relaxed);
-  const std::lock_guard lock(queue_->mutex);
+  const shm::Locked lock(queue_->mutex);
   queue_->fds.push_back(fd.release());
   queue_->filled.notify_one();
 }
 
 void Closer::run(std::shared_ptr<Queue> queue) {
-  for (;;) {
-    std::unique_lock lock(queue->mutex);
-    queue->filled.wait(lock, [&] { return queue->ended || !queue->fds.empty(); });
-    if (queue->fds.empty()) return;
-    const int fd = queue->fds.front();
-    queue->fds.pop_front();
-    lock.unlock();
+  for (int fd = next_of(*queue); fd >= 0; fd = next_of(*queue)) {
     ::close(fd);
     queue->waiting->fetch_sub(1, std::memory_order_relaxed);
   }
+}
+
+int Closer::next_of(Queue& queue) {
+  const shm::Locked lock(queue.mutex);
+  while (!queue.ended && queue.fds.empty()) queue.filled.wait(queue.mutex);
+  if (queue.fds.empty()) return -1;
+  const int fd = queue.fds.front();
+  queue.fds.pop_front();
+  return fd;
 }
 
 }  // namespace memfail::server

@@ -7,12 +7,11 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 
+#include "shm/mutex.h"
 #include "shm/unique_fd.h"
 
 namespace memfail::server {
@@ -30,17 +29,19 @@ class Closer {
   Closer& operator=(const Closer&) = delete;
 
   void close(shm::UniqueFd fd);
-  bool clogged() const { return waiting_->load(std::memory_order_relaxed) >= kMaxStuck; }
+  bool clogged() const { return waiting() >= kMaxStuck; }
+  std::size_t waiting() const { return waiting_->load(std::memory_order_relaxed); }
 
  private:
   struct Queue {
-    std::mutex mutex;
-    std::condition_variable filled;
-    std::deque<int> fds;
+    shm::Mutex mutex;
+    shm::Condition filled;
+    std::deque<int> fds MEMFAIL_GUARDED_BY(mutex);
+    bool ended MEMFAIL_GUARDED_BY(mutex) = false;
     std::shared_ptr<std::atomic<std::size_t>> waiting;
-    bool ended = false;
   };
   static void run(std::shared_ptr<Queue> queue);
+  static int next_of(Queue& queue);  // -1: it has ended
 
   std::shared_ptr<std::atomic<std::size_t>> waiting_;
   std::shared_ptr<Queue> queue_;

@@ -9,10 +9,13 @@
 #include <utility>
 
 #include "shm/control_socket.h"
+#include "shm/reply_wait.h"
 #include "shm/step.h"
 
 namespace memfail::server {
 namespace {
+
+constexpr std::uint64_t kNsPerMs = 1'000'000;
 
 // One more than a message may have shows a longer one as truncated. One buffer
 // for all: a message is handled before the next is read, by this one thread.
@@ -26,7 +29,8 @@ Connection::Connection(Parts parts, shm::UniqueFd fd, session::Identity identity
       fd_(std::move(fd)),
       identity_(std::move(identity)),
       since_ms_(since_ms),
-      dialogue_(parts.table, parts.host, identity_) {}
+      dialogue_(parts.table, parts.host, identity_),
+      messages_(kMessages, since_ms) {}
 
 Connection::~Connection() {
   if (!over_) parts_.poll_set.remove(fd_.get(), *this);
@@ -36,16 +40,42 @@ bool Connection::watch() { return parts_.poll_set.add(fd_.get(), EPOLLIN, *this)
 
 void Connection::on_ready(std::uint32_t events) {
   if (sending_ && (events & EPOLLOUT) != 0 && !send_answer()) return;
-  if (sending_) {
+  if (sending_ || paused_) {
     if ((events & (EPOLLHUP | EPOLLERR)) != 0) hang_up();
     return;
   }
-  for (int i = 0; i < kMessagesPerTurn && !over_ && !sending_; ++i) {
+  for (int i = 0; i < kMessagesPerTurn && !over_ && !sending_ && !paused_; ++i) {
     if (!receive_one()) return;
   }
 }
 
+// For a message that is here: it is handled all the same, the next is not read.
+void Connection::spend() {
+  if (messages_.take(shm::monotonic_ns() / kNsPerMs)) return;
+  paused_ = true;
+  watch_for_what_is_wanted();
+  parts_.owner.connection_paused();
+}
+
+std::uint64_t Connection::resume(std::uint64_t now_ms) {
+  const std::uint64_t wait = messages_.wait_ms(now_ms);
+  if (wait != 0) return wait;
+  paused_ = false;
+  watch_for_what_is_wanted();
+  return 0;
+}
+
+void Connection::watch_for_what_is_wanted() {
+  if (over_) return;
+  const std::uint32_t reading = paused_ ? 0U : EPOLLIN;
+  parts_.poll_set.change(fd_.get(), sending_ ? EPOLLOUT : reading, *this);
+}
+
 bool Connection::receive_one() {
+  if (dialogue_.refuse_unread()) {
+    send_answer();
+    return false;
+  }
   auto received = shm::receive_message(fd_.get(), g_packet, dialogue_.expected_descriptors());
   if (!received) {
     if (received.error() != -EAGAIN) hang_up();
@@ -56,6 +86,7 @@ bool Connection::receive_one() {
     return false;
   }
   parts_.owner.handling(*this);
+  spend();
   dialogue_.take(std::span(g_packet).first(received->size), *received);
   return send_answer();
 }
@@ -66,7 +97,7 @@ bool Connection::send_answer() {
     const int fd = dialogue_.answer_fd();
     const int result = shm::send_message(fd_.get(), answer, std::span(&fd, fd >= 0 ? 1U : 0U));
     if (result == -EAGAIN && dialogue_.state() != session::DialogueState::kEnded) {
-      if (!std::exchange(sending_, true)) parts_.poll_set.change(fd_.get(), EPOLLOUT, *this);
+      if (!std::exchange(sending_, true)) watch_for_what_is_wanted();
       return false;
     }
     if (result == 0 && fd >= 0) MEMFAIL_STEP(welcome_sent);
@@ -76,7 +107,7 @@ bool Connection::send_answer() {
       return false;
     }
   }
-  if (std::exchange(sending_, false)) parts_.poll_set.change(fd_.get(), EPOLLIN, *this);
+  if (std::exchange(sending_, false)) watch_for_what_is_wanted();
   if (dialogue_.state() == session::DialogueState::kEnded) {
     close();
     return false;

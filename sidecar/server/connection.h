@@ -10,6 +10,7 @@
 
 #include "shm/unique_fd.h"
 #include "sidecar/server/poll_set.h"
+#include "sidecar/server/token_bucket.h"
 #include "sidecar/session/dialogue.h"
 
 namespace memfail::server {
@@ -22,6 +23,8 @@ class ConnectionOwner {
   virtual void handling(Connection& connection) = 0;
   // Will be destroyed at the end of this turn.
   virtual void connection_over(Connection& connection) = 0;
+  // Has had its share of messages: resume() is due when resume_in() says.
+  virtual void connection_paused() = 0;
 
  protected:
   ~ConnectionOwner() = default;
@@ -31,6 +34,10 @@ class Connection final : private PollTarget {
  public:
   // Messages handled in one turn: one session's share.
   static constexpr int kMessagesPerTurn = 16;
+  // And over time. A guest that moves its memory about makes some hundred a second; the
+  // largest map of regions takes about 200. Beyond it nothing more is read for a while: a
+  // VMM that talks too much waits for itself.
+  static constexpr Rate kMessages{.at_once = 4096, .per_second = 2048};
 
   struct Parts {
     ConnectionOwner& owner;
@@ -50,6 +57,9 @@ class Connection final : private PollTarget {
   bool half_open() const { return !over_ && dialogue_.session() == nullptr; }
   bool over() const { return over_; }
   std::uint64_t since_ms() const { return since_ms_; }
+  bool paused() const { return paused_ && !over_; }
+  // Reads on, if it may. Milliseconds until it is to be called again; 0: it reads.
+  std::uint64_t resume(std::uint64_t now_ms);
 
   // Puts it to the VMM. Or why not, in one line.
   std::expected<void, std::string> give(const session::Order& order);
@@ -63,6 +73,8 @@ class Connection final : private PollTarget {
  private:
   void on_ready(std::uint32_t events) override;
   bool receive_one();
+  void spend();
+  void watch_for_what_is_wanted();
   // An answer that does not fit is kept, and nothing more is read until it went:
   // a VMM that does not listen holds up itself.
   bool send_answer();
@@ -73,7 +85,9 @@ class Connection final : private PollTarget {
   session::Identity identity_;
   std::uint64_t since_ms_;
   session::Dialogue dialogue_;
+  TokenBucket messages_;
   bool sending_ = false;
+  bool paused_ = false;
   bool over_ = false;
 };
 

@@ -34,13 +34,13 @@ class Loop final : private PollTarget {
 
   void on_ready(std::uint32_t) override { uv_run(&loop_, UV_RUN_NOWAIT); }
   void on_signal(int number);
-  void expire_hellos();
+  void expire();
   void check_disk();
   int due_in();
 
   Server& server_;
   uv_loop_t loop_{};
-  uv_timer_t hello_{};  // runs while a connection owes its hello
+  uv_timer_t peers_{};  // runs while a connection owes its hello, or said too much
   uv_timer_t disk_{};   // runs while events wait for the disk
   std::array<uv_signal_t, 2> signals_{};
   bool ending_ = false;
@@ -51,11 +51,12 @@ void Loop::on_signal(int number) {
   ending_ = true;
 }
 
-void Loop::expire_hellos() {
+void Loop::expire() {
   const auto next = server_.expire(shm::monotonic_ns() / kNsPerMs);
-  if (!next || uv_is_active(reinterpret_cast<uv_handle_t*>(&hello_)) != 0) return;
+  if (!next) return;
   uv_update_time(&loop_);
-  uv_timer_start(&hello_, [](uv_timer_t* timer) { of(timer->data).expire_hellos(); }, *next + 1, 0);
+  // One that runs is set anew: what began to wait last may be due first.
+  uv_timer_start(&peers_, [](uv_timer_t* timer) { of(timer->data).expire(); }, *next + 1, 0);
 }
 
 void Loop::check_disk() {
@@ -70,8 +71,8 @@ void Loop::check_disk() {
 
 int Loop::start() {
   if (const int error = uv_loop_init(&loop_)) return error;
-  hello_.data = this;
-  uv_timer_init(&loop_, &hello_);
+  peers_.data = this;
+  uv_timer_init(&loop_, &peers_);
   disk_.data = this;
   uv_timer_init(&loop_, &disk_);
   constexpr std::array kNumbers{SIGTERM, SIGINT};
@@ -89,7 +90,7 @@ int Loop::start() {
 // Milliseconds until a timer is due; -1: none runs.
 int Loop::due_in() {
   bool any = false;
-  for (const uv_timer_t* timer : {&hello_, &disk_}) {
+  for (const uv_timer_t* timer : {&peers_, &disk_}) {
     any = any || uv_is_active(reinterpret_cast<const uv_handle_t*>(timer)) != 0;
   }
   if (!any) return -1;
@@ -101,7 +102,7 @@ void Loop::run() {
   bool more = true;  // with --fd the first message may be there already
   while (!ending_ && !server_.finished()) {
     more = server_.turn(more ? 0 : due_in());
-    if (server_.accepted_any()) expire_hellos();
+    if (server_.has_begun_to_wait()) expire();
     check_disk();
     if (due_in() == 0) uv_run(&loop_, UV_RUN_NOWAIT);
   }

@@ -11,7 +11,9 @@ namespace memfail::server {
 void prepare_log();
 
 // Under systemd (JOURNAL_STREAM set) the line stands alone, else after the time.
-// Control characters, which names from a VMM may hold, are shown as '?'.
+// Control characters, which names from a VMM may hold, are shown as '?'. Never waits: lines
+// that come too fast, or that nobody reads, are counted, and the count is told. Longer
+// ones are cut. One thread.
 void log_line(std::string_view line);
 
 }  // namespace memfail::server

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <limits>
 #include <utility>
 
 #include "shm/reply_wait.h"
@@ -24,9 +25,9 @@ namespace memfail::server {
 namespace {
 
 constexpr std::uint64_t kNsPerMs = 1'000'000;
+constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t kHelloWithinMs = 1000;
 constexpr std::uint64_t kAskWithinMs = 1000;  // a reader
-constexpr std::uint64_t kHungAfterNs = 1000 * kNsPerMs;  // one call to the disk
 
 std::uint64_t now_ms() { return shm::monotonic_ns() / kNsPerMs; }
 
@@ -97,6 +98,12 @@ bool Server::serve_vm(shm::UniqueFd connected) {
   return !connections_.empty();
 }
 
+void Server::hang_up_on_all() {
+  connections_.clear();
+  readers_.clear();
+  operators_.clear();
+}
+
 bool Server::has_room(uid_t uid) const {
   std::size_t all = 0;
   std::size_t same_uid = 0;
@@ -115,11 +122,17 @@ void Server::accept_vm(shm::UniqueFd fd) {
              " refused: too many connections wait for their hello (limits: 64 in all, 4 a uid)");
     return;
   }
+  if (!hello_rates_.admit(identity, now_ms())) {
+    log_line("connection of uid " + std::to_string(identity.uid) +
+             " refused: too many of them lately (limit: " +
+             std::to_string(HelloRates::kRate.per_second) + " a second)");
+    return;
+  }
   auto connection = std::make_unique<Connection>(Connection::Parts{*this, poll_set_, table_, *this},
                                                  std::move(fd), identity, now_ms());
   if (!connection->watch()) return;
   connections_.push_back(std::move(connection));
-  accepted_ = true;
+  waits_ = true;
 }
 
 // Whoever was cut off and does not read on keeps no other reader out.
@@ -141,7 +154,7 @@ void Server::accept_reader(shm::UniqueFd fd) {
   }
   readers_.emplace_back(*this, poll_set_, std::move(fd), journal_.history(), now_ms());
   if (readers_.back().watch()) {
-    accepted_ = true;
+    waits_ = true;
     readers_.back().send();  // the header
   } else {
     readers_.pop_back();
@@ -207,106 +220,32 @@ void Server::bury() {
 }
 
 std::optional<std::uint64_t> Server::expire(std::uint64_t now) {
-  std::optional<std::uint64_t> next;
+  std::uint64_t next = kNever;
   for (EventClient& reader : readers_) {
     if (!reader.asking()) continue;
     const std::uint64_t age = now - reader.since_ms();
     if (age >= kAskWithinMs) {
       reader.asks_nothing();
     } else {
-      next = std::min(next.value_or(kAskWithinMs), kAskWithinMs - age);
+      next = std::min(next, kAskWithinMs - age);
     }
   }
   for (const auto& connection : connections_) {
+    if (connection->paused()) {
+      const std::uint64_t wait = connection->resume(now);
+      if (wait != 0) next = std::min(next, wait);
+    }
     if (!connection->half_open()) continue;
     const std::uint64_t age = now - connection->since_ms();
     if (age >= kHelloWithinMs) {
       connection->fail(session::refuse_limit(wire::ErrorCode::limit, "time until hello (ms)", age,
                                              kHelloWithinMs));
     } else {
-      next = std::min(next.value_or(kHelloWithinMs), kHelloWithinMs - age);
+      next = std::min(next, kHelloWithinMs - age);
     }
   }
   bury();
-  return next;
-}
-
-// ---- records ---------------------------------------------------------------------
-
-void Server::take_up_records() {
-  session::take_up_records(*this);
-  tend_records();
-}
-
-bool Server::watch_journal() {
-  return journal_.wake_fd() < 0 || poll_set_.add(journal_.wake_fd(), EPOLLIN, *this);
-}
-
-// With all verdicts of the turn out: what had to wait for room, what the disk is to get,
-// and what readers may have now.
-void Server::tend_records() {
-  if (front_guard_.is_broken() && !records().front_lost()) {
-    records().lose_front();
-    log_journal();
-  }
-  if (records().tend(realtime_us())) events_waiting_ = true;
-  journal_.pass_on();
-  const std::uint64_t readable = records().next_readable();
-  const bool more = readable != std::exchange(told_before_, readable);
-  if (std::exchange(events_waiting_, false) || more) tell_readers();
-}
-
-void Server::on_ready(std::uint32_t) {
-  const bool arrived = journal_.take_news();
-  if (records().hung() && hung_for() == 0) records().note_hung_over(realtime_us());
-  log_journal();
-  if (!arrived) return;
-  for (EventClient& reader : readers_) {
-    if (!reader.over()) reader.history_arrived();
-  }
-}
-
-bool Server::awaits_disk() {
-  return journal_.wake_fd() >= 0 && !records().hung() && records().status().at_risk != 0;
-}
-
-// 0: it answers. Under load it is nearly always being waited for, but never so long.
-std::uint64_t Server::hung_for() {
-  const std::uint64_t since = records().status().busy_since_ns;
-  const std::uint64_t now = shm::monotonic_ns();
-  return since == 0 || now - since < kHungAfterNs ? 0 : now - since;
-}
-
-void Server::check_disk() {
-  journal_.note_health();
-  const std::uint64_t waited = hung_for();
-  if (waited == 0) return;
-  records().note_hung(realtime_us() - waited / 1000);
-  log_journal();
-  tend_records();
-}
-
-std::string Server::what_is_wrong(const journal::StoreStatus& status) const {
-  if (journal_.store().front_lost()) {
-    return "a page of the front is lost, this host's memory is broken there: restart memfaild";
-  }
-  if (journal_.store().hung()) return "the disk does not answer";
-  if (status.error == EBADMSG) {
-    return "what is in the front was changed behind our back: restart memfaild";
-  }
-  return status.error != 0 ? std::strerror(status.error) : "the front is full";
-}
-
-void Server::log_journal() {
-  const journal::StoreStatus status = records().status();
-  if (status.degraded == std::exchange(degraded_, status.degraded)) return;
-  if (!degraded_) {
-    log_line("journal " + journal_.directory() + ": well again");
-    return;
-  }
-  log_line("journal " + journal_.directory() + ": DEGRADED: " + what_is_wrong(status) + "; " +
-           std::to_string(status.at_risk) +
-           " event(s) are in the front alone: a power cut would lose them. Verdicts go on");
+  return next == kNever ? std::nullopt : std::optional(next);
 }
 
 // ---- what sessions ask ---------------------------------------------------------------

@@ -25,6 +25,7 @@
 #include "sidecar/server/connection.h"
 #include "sidecar/server/ctl_client.h"
 #include "sidecar/server/event_client.h"
+#include "sidecar/server/hello_rates.h"
 #include "sidecar/server/listener.h"
 #include "sidecar/server/operations.h"
 #include "sidecar/server/operator_request.h"
@@ -82,9 +83,9 @@ class Server final : public session::Host,
   // be done, so the next turn must not wait.
   bool turn(int timeout_ms);
 
-  // Half-open connections that have waited too long are closed, and readers that have
-  // asked for nothing get what comes. Milliseconds until it is to be called again;
-  // none: nothing waits.
+  // Half-open connections that have waited too long are closed, readers that have asked
+  // for nothing get what comes, and connections that said too much are read again.
+  // Milliseconds until it is to be called again; none: nothing waits.
   std::optional<std::uint64_t> expire(std::uint64_t now_ms);
 
   // Events wait for the disk. Then check_disk() is due a second later: a disk that hangs
@@ -92,10 +93,13 @@ class Server final : public session::Host,
   bool awaits_disk();
   void check_disk();
 
-  // Whether a connection was accepted since the last call: it owes a hello, or may say
-  // what it wants to read.
-  bool accepted_any() { return std::exchange(accepted_, false); }
+  // Whether since the last call expire() has got something to wait for.
+  bool has_begun_to_wait() { return std::exchange(waits_, false); }
   bool finished() const { return finished_; }
+
+  // The end, where a thread may keep this process: everybody is to see that it is gone.
+  void hang_up_on_all();
+  std::size_t descriptors_to_close() const { return closer_.waiting(); }
 
  private:
   using Connections = std::list<std::unique_ptr<Connection>>;
@@ -142,6 +146,7 @@ class Server final : public session::Host,
   // ConnectionOwner, ClientOwner, VmPortOwner
   void handling(Connection& connection) override { current_ = &connection; }
   void connection_over(Connection& connection) override;
+  void connection_paused() override { waits_ = true; }
   void client_over() override { clients_over_ = true; }
   std::string answer_operator(CtlClient& client, std::string_view request) override;
   void operator_left(CtlClient& client) override { operations_.left(client); }
@@ -165,6 +170,7 @@ class Server final : public session::Host,
   session::SessionTable table_;
   std::list<Listener> listeners_;
   Connections connections_;
+  HelloRates hello_rates_;
   Connection* current_ = nullptr;  // whose message is being handled
   std::list<EventClient> readers_;
   std::list<CtlClient> operators_;
@@ -174,7 +180,7 @@ class Server final : public session::Host,
   std::vector<std::unique_ptr<VmPort>> dead_ports_;  // until the turn's end
   std::list<AbsentWatch> absent_;
   bool had_vm_ = false;
-  bool accepted_ = false;
+  bool waits_ = false;
   bool connections_over_ = false;
   bool clients_over_ = false;
   bool events_waiting_ = false;

@@ -82,6 +82,14 @@ void Dialogue::answer_sent() {
   reply_fd_.reset();
 }
 
+// What is never received is closed by the kernel, which asks nobody.
+bool Dialogue::refuse_unread() {
+  if (state_ != DialogueState::kAwaitHello || !host_.discards_clogged()) return false;
+  fail(refuse(ErrorCode::limit, "descriptors",
+              "too many descriptors that cannot be closed; try again later"));
+  return true;
+}
+
 void Dialogue::discard(shm::Received& received) {
   for (shm::UniqueFd& fd : received.fds) host_.discard(std::move(fd));
 }

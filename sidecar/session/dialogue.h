@@ -31,6 +31,10 @@ class Dialogue {
   // How many descriptors the next message may bring.
   std::size_t expected_descriptors() const;
 
+  // Before a packet is read. True: it must stay unread, and the connection be closed, with
+  // answer(): it may bring descriptors, and those that cannot be closed are too many already.
+  bool refuse_unread();
+
   // One packet. Afterwards answer() is what to send, empty where nothing is; in
   // state kEnded the connection closes after it. Never throws at what a peer sent.
   void take(std::span<const std::byte> packet, shm::Received& received);

@@ -1,25 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
-//
-// syscall(loop): getrandom
 #include "sidecar/session/session_table.h"
 
-#include <sys/random.h>
-
-#include <array>
-
 #include "shm/reply_wait.h"
+#include "sidecar/journal/random_id.h"
 #include "sidecar/session/hello_check.h"
 
 namespace memfail::session {
 namespace {
 
 using wire::ErrorCode;
-
-wire::Id128 random_id() {
-  std::array<std::uint64_t, 2> bits{};
-  (void)getrandom(bits.data(), sizeof bits, 0);  // cannot fail for so few bytes after boot
-  return {bits[0], bits[1]};
-}
 
 // Every bit is compared whatever the first ones say: time tells nothing.
 bool same_id(const wire::Id128& a, const wire::Id128& b) {
@@ -64,10 +53,6 @@ std::optional<Refusal> refuse_stranger(const wire::Hello& hello, const Identity&
 
 std::expected<SessionTable::Attached, Refusal> SessionTable::hello(
     const wire::Hello& hello, const Identity& identity, AttachedDescriptors descriptors) {
-  if (host_.discards_clogged()) {
-    return std::unexpected(refuse(ErrorCode::limit, "descriptors",
-                                  "too many descriptors that cannot be closed; try again later"));
-  }
   auto refusal = check_hello(hello);
   if (!refusal) refusal = check_descriptors(descriptors, hello.vcpus());
   if (refusal) {
@@ -118,7 +103,7 @@ std::expected<SessionConfig, Refusal> SessionTable::config_of(const wire::Hello&
   config.process = {pid, hello.vmm_start_time()};
   config.guest = profile_of(hello);
   config.rules = host_.rules_for(config.label.name);
-  config.resume_key = hello.resume_key() != nullptr ? *hello.resume_key() : random_id();
+  config.resume_key = hello.resume_key() != nullptr ? *hello.resume_key() : journal::random_id();
   config.started_ns = shm::monotonic_ns();
   const auto& recorded = host_.records().state().sessions();
   const auto known = recorded.find(*hello.session());

@@ -100,8 +100,11 @@ VcpuSetup Vmm::setup_of(unsigned vcpu) const {
 // Ours are in the test region, which nothing writes.
 void Vmm::load_guest() {
   std::fill_n(low_.data(), low_.size(), std::byte{0});
+  // Labels of guest.S, one piece.
+  // cppcheck-suppress comparePointers
   const auto size = static_cast<std::size_t>(guest_end - guest_begin);
   std::memcpy(low_.data() + GUEST_CODE, guest_begin, size);
+  // cppcheck-suppress comparePointers
   const auto handler = static_cast<std::uint16_t>(GUEST_CODE + (guest_machine_check - guest_begin));
   std::memcpy(low_.data() + std::ptrdiff_t{VECTOR_MACHINE_CHECK} * 4, &handler,
               sizeof(handler));  // CS = 0

@@ -35,7 +35,7 @@ Ends make_output(CtlProcess::Output output) {
     (void)::openpty(&fds[0], &fds[1], nullptr, nullptr, &size);
     (void)::fcntl(fds[0], F_SETFD, FD_CLOEXEC);
   } else {
-    (void)::pipe2(fds.data(), O_CLOEXEC);
+    (void)!::pipe2(fds.data(), O_CLOEXEC);
   }
   return {shm::UniqueFd(fds[0]), shm::UniqueFd(fds[1])};
 }
@@ -44,7 +44,7 @@ Ends make_output(CtlProcess::Output output) {
 
 CtlProcess::CtlProcess(std::vector<std::string> arguments, Output output) {
   directory_ = std::filesystem::temp_directory_path() / "memfailctl-test-XXXXXX";
-  (void)::mkdtemp(directory_.data());
+  (void)!::mkdtemp(directory_.data());
   arguments.insert(arguments.begin(), MEMFAILCTL_PATH);
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());

@@ -16,8 +16,8 @@ struct Ended {
   std::string error_output;
 };
 
-// Runs memfaild to its end.
-Ended run_memfaild(const std::vector<std::string>& arguments);
+// Runs memfaild to its end. `host`: a profile of memfail-narrow-host, see there.
+Ended run_memfaild(const std::vector<std::string>& arguments, const std::string& host = {});
 
 // Whether a connection there is refused. The file stays behind where memfaild cannot reach
 // it any more.
@@ -25,7 +25,7 @@ bool nobody_listens(const std::string& path);
 
 class Daemon {
  public:
-  explicit Daemon(std::vector<std::string> more = {});
+  explicit Daemon(const std::vector<std::string>& more = {}, const std::string& host = {});
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;

@@ -91,7 +91,7 @@ void Peer::send(const Builder& builder, std::vector<int> fds) {
   send_raw({bytes, bytes + builder.GetSize()}, std::move(fds));
 }
 
-void Peer::send_hello(const HelloFields& fields) {
+std::vector<std::byte> Peer::hello_bytes(const HelloFields& fields) {
   Builder builder;
   const auto uuid = builder.CreateString(fields.uuid);
   const auto name = builder.CreateString(fields.name);
@@ -110,12 +110,19 @@ void Peer::send_hello(const HelloFields& fields) {
   hello.add_features(fields.features);
   hello.add_deadline_ms(100);
   finish(builder, Body::Hello, hello.Finish().Union());
+  const auto* bytes = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
+  return {bytes, bytes + builder.GetSize()};
+}
+
+std::vector<int> Peer::hello_fds() const {
   std::vector<int> fds;
   for (const shm::UniqueFd* fd : {&request_fd, &kick, &vmm}) {
     if (fd->valid()) fds.push_back(fd->get());
   }
-  send(builder, fds);
+  return fds;
 }
+
+void Peer::send_hello(const HelloFields& fields) { send_raw(hello_bytes(fields), hello_fds()); }
 
 void Peer::send_regions(std::uint32_t generation, const std::vector<RegionFields>& add,
                         const std::vector<std::uint32_t>& remove) {

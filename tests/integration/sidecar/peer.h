@@ -57,6 +57,8 @@ class Peer {
   void send(const flatbuffers::FlatBufferBuilder& builder, std::vector<int> fds = {});
   void send_raw(std::vector<std::byte> bytes, std::vector<int> fds = {});
   void send_hello(const HelloFields& fields);
+  static std::vector<std::byte> hello_bytes(const HelloFields& fields);
+  std::vector<int> hello_fds() const;
   void send_regions(std::uint32_t generation, const std::vector<RegionFields>& add,
                     const std::vector<std::uint32_t>& remove = {});
   void send_commit(std::uint32_t generation, std::uint32_t regions);

@@ -276,6 +276,7 @@ TEST_F(HungDisk, SigtermFreesAllThatOthersCouldWaitFor) {
   // The thread is in the kernel, where nothing ends it; front and sockets are free.
   EXPECT_TRUE(is_free(memory_ / "front"));
   EXPECT_TRUE(nobody_listens(daemon_->vms()));
+  EXPECT_TRUE(peer_->receive().bytes.empty()) << "its VM sees that nobody is there any more";
   disk_.thaw();
   EXPECT_EQ(daemon_->wait(), 0);
   start(with_journal_);

@@ -191,10 +191,18 @@ TEST_F(DialogueTest, DescriptorsThatFailAreLeftToTheCloser) {
   EXPECT_EQ(host_.discarded, 3);
 }
 
-TEST_F(DialogueTest, HellosAreRefusedWhileDescriptorsAreStuck) {
+TEST_F(DialogueTest, HellosAreRefusedUnreadWhileDescriptorsAreStuck) {
+  EXPECT_FALSE(dialogue_.refuse_unread());
   host_.clogged = true;
-  send(Body::Hello);
+  EXPECT_TRUE(dialogue_.refuse_unread());
   EXPECT_EQ(error(), ErrorCode::limit);
+  EXPECT_EQ(dialogue_.state(), DialogueState::kEnded);
+}
+
+TEST_F(DialogueTest, WhoIsAttachedIsReadWhileDescriptorsAreStuck) {
+  reach(DialogueState::kReady);
+  host_.clogged = true;
+  EXPECT_FALSE(dialogue_.refuse_unread());
 }
 
 TEST_F(DialogueTest, TruncatedMessagesEndTheSession) {

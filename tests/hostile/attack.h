@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What a lying VMM may try. Each runs in a process of its own until it is killed, or
+// returns when it has nothing more to try.
+#pragma once
+
+#include <span>
+#include <string>
+
+namespace memfail::hostile {
+
+struct Attack {
+  const char* name;
+  void (*run)(const std::string& socket);
+  const char* logged;  // what memfaild says of it; null: nothing need be said
+};
+
+std::span<const Attack> message_attacks();
+std::span<const Attack> descriptor_attacks();
+std::span<const Attack> area_attacks();
+std::span<const Attack> connection_attacks();
+
+}  // namespace memfail::hostile
