@@ -82,8 +82,9 @@ decision::History PoisonTable::history(const PageReport& report, const decision:
   if (page == pages_.end()) return history;
   history.guest_told = page->second.told_in == report.guest_epoch;
   const RepeatLog::Meeting meeting = meeting_of(report, rules, now_ns);
-  history.repeats = required ? repeats_.count_with(page->second.met, meeting)
-                             : repeats_.count(page->second.met, meeting);
+  // What the policy asks: whether there are so many.
+  history.repeats = required ? repeats_.count_with(page->second.met, meeting, rules.repeat_limit)
+                             : repeats_.count(page->second.met, meeting, rules.repeat_limit);
   return history;
 }
 

@@ -27,16 +27,17 @@ RepeatLog::Mark RepeatLog::add(Mark newest, const Meeting& meeting) {
   return last_;
 }
 
-std::uint32_t RepeatLog::count(Mark newest, const Meeting& meeting) const {
+std::uint32_t RepeatLog::count(Mark newest, const Meeting& meeting, std::uint32_t most) const {
   std::uint32_t found = 0;
-  for (Mark mark = newest; found < kMost && counts(mark, meeting); ++found) {
+  for (Mark mark = newest; found < most && counts(mark, meeting); ++found) {
     mark = before(mark, at(mark).last_round);
   }
   return found;
 }
 
-std::uint32_t RepeatLog::count_with(Mark newest, const Meeting& meeting) const {
-  return count(newest, meeting) + (begins_round(newest, meeting) ? 1 : 0);
+std::uint32_t RepeatLog::count_with(Mark newest, const Meeting& meeting,
+                                    std::uint32_t most) const {
+  return count(newest, meeting, most) + (begins_round(newest, meeting) ? 1 : 0);
 }
 
 bool RepeatLog::counts(Mark mark, const Meeting& meeting) const {

@@ -49,11 +49,12 @@ class RepeatLog {
   // guest.
   Mark add(Mark newest, const Meeting& meeting);
 
-  // Rounds of that life of the guest, met last in (now - window, now].
-  std::uint32_t count(Mark newest, const Meeting& meeting) const;
+  // Rounds of that life of the guest, met last in (now - window, now]. Each costs a look at
+  // memory, and a verdict waits for it: so not beyond `most`.
+  std::uint32_t count(Mark newest, const Meeting& meeting, std::uint32_t most = kMost) const;
 
   // The same with this meeting as one more.
-  std::uint32_t count_with(Mark newest, const Meeting& meeting) const;
+  std::uint32_t count_with(Mark newest, const Meeting& meeting, std::uint32_t most = kMost) const;
 
   // Marks that made room while they still counted: the counts may be too low by
   // as much.

@@ -273,11 +273,19 @@ TEST_F(PoisonTableTest, RepeatsAreCountedPageByPageInsideAHugePage) {
 }
 
 TEST_F(PoisonTableTest, TheHighestLimitIsReachedExactly) {
+  rules_.repeat_limit = decision::kRepeatLimits.most;
   const PageReport report = report_of(0x5000);
   for (std::uint32_t i = 1; i <= 1000; ++i) {
     ASSERT_EQ(history(report).repeats, i);
     note(report);
   }
+}
+
+// What is beyond it changes no verdict, and counting it would make verdicts slow.
+TEST_F(PoisonTableTest, BeyondTheLimitIsNotCounted) {
+  const PageReport report = report_of(0x5000);
+  for (std::uint32_t i = 0; i < 2 * rules_.repeat_limit; ++i) note(report);
+  EXPECT_EQ(history(report).repeats, rules_.repeat_limit + 1);
 }
 
 // ---- repaired ---------------------------------------------------------------------
