@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The VM goes to another host, and its broken pages are broken there too. Both hosts are
-// this process; the marks on the destination, and what the kernel makes of a guest that
-// touches one, are real in any case.
+// this process; the marks on the destination are real in any case.
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
@@ -65,7 +64,7 @@ void play_migration(Stage& stage) {
   stage.arrive();
   stage.expect_banks(0, 1);  // of the second
   stage.expect_out_of_handler(0);
-  stage.guest_touches_marked(0, kFirstPage);
+  stage.guest_touches_broken(0, kFirstPage);
   stage.expect_recovered(0);
   stage.expect_incidents(2);
 }

@@ -56,10 +56,6 @@ void Stage::guest_touches_broken(unsigned vcpu, std::uint32_t offset) {
   vmm_->vcpu(vcpu).post([this, vcpu, offset] { arm(vcpu, offset); });
 }
 
-void Stage::guest_touches_marked(unsigned vcpu, std::uint32_t offset) {
-  vmm_->command(vcpu, COMMAND_LOAD, offset);
-}
-
 void Stage::guests_touch_broken_at_once(const std::vector<std::uint32_t>& offsets) {
   const auto all = std::make_shared<std::barrier<>>(std::ssize(offsets));
   for (unsigned vcpu = 0; vcpu < offsets.size(); ++vcpu) {

@@ -32,9 +32,6 @@ class Stage {
   void break_page(std::uint32_t offset);
   // The guest touches the page, which is broken: action required, in KVM_RUN.
   void guest_touches_broken(unsigned vcpu, std::uint32_t offset);
-  // The same where the page is marked as broken (UFFDIO_POISON): the kernel's own signal,
-  // however pages are broken else.
-  void guest_touches_marked(unsigned vcpu, std::uint32_t offset);
   // Nobody has touched the page; the vCPU's thread is told: action optional.
   void vcpu_told_of_broken(unsigned vcpu, std::uint32_t offset);
   // The calling thread is told / touches a broken page itself.

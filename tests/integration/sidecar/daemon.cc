@@ -2,8 +2,10 @@
 #include "daemon.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,6 +68,15 @@ pid_t start(std::vector<std::string> words, const std::string& log) {
   ::_exit(127);
 }
 
+constexpr int kPatienceMs = 5000;
+
+shm::UniqueFd child_of(pid_t pid) {
+  const std::string number = std::to_string(pid);
+  const std::string child = read_file("/proc/" + number + "/task/" + number + "/children");
+  if (child.empty()) return {};
+  return shm::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, std::stoi(child), 0)));
+}
+
 template <typename Condition>
 bool eventually(Condition condition) {
   for (int i = 0; i < 500; ++i) {
@@ -108,6 +119,7 @@ Daemon::Daemon(const std::vector<std::string>& more, const std::string& host)
   arguments.insert(arguments.end(), more.begin(), more.end());
   pid_ = start(command(arguments, host), directory_ + "/log");
   log_has("listening on");
+  inner_ = child_of(pid_);
 }
 
 Daemon::~Daemon() {
@@ -129,6 +141,9 @@ void Daemon::signal(int number) const { ::kill(pid_, number); }
 int Daemon::wait() {
   int status = -1;
   ::waitpid(std::exchange(pid_, -1), &status, 0);
+  // It dies with its parent, but not before it.
+  pollfd gone{inner_.get(), POLLIN, 0};
+  if (inner_.valid()) ::poll(&gone, 1, kPatienceMs);
   return status;
 }
 

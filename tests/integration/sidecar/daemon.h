@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "shm/unique_fd.h"
+
 namespace memfail::test {
 
 struct Ended {
@@ -43,6 +45,7 @@ class Daemon {
  private:
   std::string directory_;
   pid_t pid_ = -1;
+  shm::UniqueFd inner_;  // with `strict` the process that serves is a child of that
 };
 
 }  // namespace memfail::test

@@ -14,6 +14,7 @@
 
 #include "shm/control_socket.h"
 #include "shm/reply_wait.h"
+#include "shm/start_time.h"
 
 namespace memfail::test {
 namespace {
@@ -109,6 +110,8 @@ std::vector<std::byte> Peer::hello_bytes(const HelloFields& fields) {
   hello.add_vcpus(fields.vcpus);
   hello.add_features(fields.features);
   hello.add_deadline_ms(100);
+  hello.add_vmm_pid(fields.vmm_pid);
+  hello.add_vmm_start_time(shm::start_time_of(fields.vmm_pid));
   finish(builder, Body::Hello, hello.Finish().Union());
   const auto* bytes = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
   return {bytes, bytes + builder.GetSize()};

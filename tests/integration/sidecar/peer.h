@@ -3,6 +3,8 @@
 // A VMM's side of the contract, spoken by hand so that it can also be broken.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -24,6 +26,7 @@ struct HelloFields {
   std::string name = "vm1";
   std::uint32_t vcpus = 2;
   std::uint64_t features = 0;
+  std::uint32_t vmm_pid = static_cast<std::uint32_t>(::getpid());  // its own word
 };
 
 struct RegionFields {
