@@ -35,8 +35,7 @@ std::uint32_t RepeatLog::count(Mark newest, const Meeting& meeting, std::uint32_
   return found;
 }
 
-std::uint32_t RepeatLog::count_with(Mark newest, const Meeting& meeting,
-                                    std::uint32_t most) const {
+std::uint32_t RepeatLog::count_with(Mark newest, const Meeting& meeting, std::uint32_t most) const {
   return count(newest, meeting, most) + (begins_round(newest, meeting) ? 1 : 0);
 }
 
