@@ -123,7 +123,8 @@ std::vector<Scan> scan_all(JournalIo& io, const journal::JournalGeometry& geomet
     scan.report.name = journal::journal_file_name(file);
     if (take_header(io, scan)) take_records(io, geometry, scan);
   }
-  std::ranges::stable_sort(scans, {}, [](const Scan& scan) { return scan.report.generation; });
+  std::ranges::sort(scans, {},
+                    [](const Scan& scan) { return std::pair(scan.report.generation, scan.file); });
   return scans;
 }
 

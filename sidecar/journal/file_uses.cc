@@ -2,6 +2,7 @@
 #include "sidecar/journal/file_uses.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace memfail::journal {
 
@@ -50,11 +51,8 @@ std::vector<std::uint32_t> FileUses::candidates(std::optional<std::uint32_t> kee
   for (std::uint32_t file = 0; file < count(); ++file) {
     if (file != keep) files.push_back(file);
   }
-  std::ranges::stable_sort(files, [&](std::uint32_t a, std::uint32_t b) {
-    const bool a_holds = !events_of(a, end).empty();
-    const bool b_holds = !events_of(b, end).empty();
-    if (a_holds != b_holds) return b_holds;
-    return uses_[a].generation < uses_[b].generation;
+  std::ranges::sort(files, {}, [&](std::uint32_t file) {
+    return std::tuple(!events_of(file, end).empty(), uses_[file].generation, file);
   });
   return files;
 }
