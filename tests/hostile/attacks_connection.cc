@@ -61,7 +61,7 @@ void takes_another_ones_session(const std::string& socket) {
 
 constexpr auto kAttacks = std::to_array<Attack>({
     {"thousands that are silent", thousands_that_are_silent, "too many"},
-    {"attaches and leaves", attaches_and_leaves, "too many of them lately"},
+    {"attaches and leaves", attaches_and_leaves, nullptr},
     {"leaves sessions behind", leaves_sessions_behind, nullptr},
     {"takes another one's session", takes_another_ones_session, "refused"},
 });

@@ -32,6 +32,23 @@ TEST(Descriptors, ThatRunOutAreSaidAndTakeNobodyAlong) {
       [&] { return Peer(daemon.vms()).attach({.session = {100, 3}, .name = "next"}); }));
 }
 
+TEST(Connections, ThatComeTooFastAreRefusedForAWhile) {
+  const Daemon daemon;
+  Bystander bystander(daemon.vms());
+  ASSERT_TRUE(bystander.attached());
+  bool refused = false;
+  for (int i = 0; i < 20'000 && !refused; ++i) {
+    Peer peer(daemon.vms());
+    peer.send_commit(1, 0);
+    refused = peer.receive().bytes.empty();  // not even an error
+  }
+  EXPECT_TRUE(refused);
+  EXPECT_TRUE(daemon.log_has("too many of them lately"));
+  EXPECT_EQ(bystander.serve(100).unanswered, 0);
+  EXPECT_TRUE(test::eventually(
+      [&] { return Peer(daemon.vms()).attach({.session = {100, 3}, .name = "next"}); }));
+}
+
 TEST(Log, ThatNobodyReadsHoldsNobodyUp) {
   const Daemon daemon({}, "unread-log");
   ASSERT_TRUE(test::eventually([&] { return !test::nobody_listens(daemon.vms()); }));
