@@ -35,7 +35,7 @@ add_executable(consumer consumer.c)
 target_compile_definitions(consumer PRIVATE _GNU_SOURCE)
 target_link_libraries(consumer PRIVATE memfail::memfail-shim)
 EOF
-if ! { "$cmake" -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$prefix" &&
+if ! { "$cmake" -G Ninja -S "$work/project" -B "$work/project/build" -DCMAKE_PREFIX_PATH="$prefix" &&
   "$cmake" --build "$work/project/build"; } >"$work/log" 2>&1; then
   cat "$work/log"
   exit 1
