@@ -17,20 +17,20 @@
 #define MEMFAIL_POINTS_TO_GUARDED_BY(mutex) MEMFAIL_THREAD_SAFETY(pt_guarded_by(mutex))
 // Behind a function: its caller holds it.
 #define MEMFAIL_REQUIRES(mutex) MEMFAIL_THREAD_SAFETY(requires_capability(mutex))
-// Where nobody else can know the object yet, or any more.
-#define MEMFAIL_ALONE MEMFAIL_THREAD_SAFETY(no_thread_safety_analysis)
+// What a lock itself does is taken on trust: libc's calls say nothing of locks.
+#define MEMFAIL_TRUSTED MEMFAIL_THREAD_SAFETY(no_thread_safety_analysis)
 
 namespace memfail::shm {
 
 class MEMFAIL_THREAD_SAFETY(capability("mutex")) Mutex {
  public:
-  void lock() MEMFAIL_THREAD_SAFETY(acquire_capability()) MEMFAIL_ALONE {
+  void lock() MEMFAIL_THREAD_SAFETY(acquire_capability()) MEMFAIL_TRUSTED {
     pthread_mutex_lock(&mutex_);
   }
-  void unlock() MEMFAIL_THREAD_SAFETY(release_capability()) MEMFAIL_ALONE {
+  void unlock() MEMFAIL_THREAD_SAFETY(release_capability()) MEMFAIL_TRUSTED {
     pthread_mutex_unlock(&mutex_);
   }
-  bool try_lock() MEMFAIL_THREAD_SAFETY(try_acquire_capability(true)) MEMFAIL_ALONE {
+  bool try_lock() MEMFAIL_THREAD_SAFETY(try_acquire_capability(true)) MEMFAIL_TRUSTED {
     return pthread_mutex_trylock(&mutex_) == 0;
   }
 
@@ -55,7 +55,7 @@ class MEMFAIL_THREAD_SAFETY(scoped_lockable) Locked {
 // pthread_cond_t. A wait may end for nothing: its caller looks again.
 class Condition {
  public:
-  void wait(Mutex& mutex) MEMFAIL_REQUIRES(mutex) MEMFAIL_ALONE {
+  void wait(Mutex& mutex) MEMFAIL_REQUIRES(mutex) MEMFAIL_TRUSTED {
     pthread_cond_wait(&condition_, &mutex.mutex_);
   }
   void notify_one() { pthread_cond_signal(&condition_); }

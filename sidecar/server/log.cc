@@ -71,16 +71,16 @@ void prepare_log() {
 void log_line(std::string_view line) {
   static TokenBucket lines(kLines, shm::monotonic_ns() / kNsPerMs);
   static std::uint64_t left_out = 0;
-  if (!lines.take(shm::monotonic_ns() / kNsPerMs) || !has_room()) {
-    ++left_out;
-    return;
-  }
-  if (left_out != 0) {
+  const bool may = lines.take(shm::monotonic_ns() / kNsPerMs);
+  if (may && left_out != 0 && has_room()) {
     write_line(std::to_string(std::exchange(left_out, 0)) +
                " line(s) left out: too many at once, or nobody read them");
-    if (!has_room()) return;
   }
-  write_line(line);
+  if (may && left_out == 0 && has_room()) {
+    write_line(line);
+  } else {
+    ++left_out;
+  }
 }
 
 }  // namespace memfail::server

@@ -18,7 +18,7 @@ Checks the tracked files; every check prints a line with its result and time.
   --fix     let clang-format rewrite the files instead of complaining
   CHECK…    only these; default all
 
-Up to ten minutes the first time, because of clang-tidy; files that passed are
+Some twenty minutes the first time, because of clang-tidy; files that passed are
 remembered in the cache folder until they, a header of theirs or .clang-tidy
 change. Writes nothing but that and build/release.
 END
