@@ -15,6 +15,12 @@ struct Attack {
   const char* logged;  // what memfaild says of it; null: nothing need be said
 };
 
+// Exit status of an attacker whose means this host does not give.
+inline constexpr int kCannotBeMade = 77;
+
+// One of descriptor_attacks(), to be used alone.
+void send_files_that_hang(const std::string& socket);
+
 std::span<const Attack> message_attacks();
 std::span<const Attack> descriptor_attacks();
 std::span<const Attack> area_attacks();

@@ -83,10 +83,21 @@ void two_hundred_and_fifty_three(const std::string& socket) {
   }
 }
 
+constexpr auto kAttacks = std::to_array<Attack>({
+    {"odd descriptors in any place", odd_in_any_place, "refused"},
+    {"one for another", one_for_another, "refused"},
+    {"253 descriptors", two_hundred_and_fifty_three, "refused"},
+    {"files that hang", send_files_that_hang, "refused"},
+});
+
+}  // namespace
+
+std::span<const Attack> descriptor_attacks() { return kAttacks; }
+
 // In every place; the thread that closes them waits for us, and then hellos are refused.
-void files_that_hang(const std::string& socket) {
+void send_files_that_hang(const std::string& socket) {
   const int stuck = open_stuck_file();
-  if (stuck < 0) ::_exit(77);
+  if (stuck < 0) ::_exit(kCannotBeMade);
   for (int round = 0; round < 8; ++round) {
     for (const auto place : kPlaces) {
       Peer peer(socket);
@@ -99,16 +110,5 @@ void files_that_hang(const std::string& socket) {
   }
   for (;;) ::pause();
 }
-
-constexpr auto kAttacks = std::to_array<Attack>({
-    {"odd descriptors in any place", odd_in_any_place, "refused"},
-    {"one for another", one_for_another, "refused"},
-    {"253 descriptors", two_hundred_and_fifty_three, "refused"},
-    {"files that hang", files_that_hang, "refused"},
-});
-
-}  // namespace
-
-std::span<const Attack> descriptor_attacks() { return kAttacks; }
 
 }  // namespace memfail::hostile

@@ -25,6 +25,8 @@ class Bystander {
 
   // Incidents, one after the other, for so long.
   Latencies serve(int milliseconds);
+  // Sees that memfaild is gone, within 5 s.
+  bool is_hung_up() { return peer_.receive().bytes.empty(); }
 
  private:
   bool incident(Latencies& into);

@@ -3,14 +3,20 @@
 // What memfaild itself may run out of: descriptors, and somebody who reads its log.
 #include <gtest/gtest.h>
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <vector>
 
 #include "daemon.h"
+#include "tests/hostile/attack.h"
 #include "tests/hostile/bystander.h"
+#include "tests/integration/shm/child.h"
 
 namespace memfail::hostile {
 namespace {
 
+using shm::testing::Child;
 using test::Daemon;
 using test::Peer;
 
@@ -30,6 +36,29 @@ TEST(Descriptors, ThatRunOutAreSaidAndTakeNobodyAlong) {
   greedy.clear();
   EXPECT_TRUE(test::eventually(
       [&] { return Peer(daemon.vms()).attach({.session = {100, 3}, .name = "next"}); }));
+}
+
+// A file on FUSE whose server answers nothing holds the thread that closes it, and with it
+// what is left of the process. Everything that others could wait for is gone before.
+TEST(Descriptors, ThatCannotBeClosedHoldNobodyAtTheEnd) {
+  Daemon daemon;
+  Bystander bystander(daemon.vms());
+  ASSERT_TRUE(bystander.attached());
+  Child attacker([&] {
+    ::setpgid(0, 0);
+    send_files_that_hang(daemon.vms());
+    return 0;
+  });
+  if (!daemon.log_has("too many descriptors that cannot be closed")) {
+    ASSERT_TRUE(attacker.exited_with(kCannotBeMade)) << daemon.log();
+    GTEST_SKIP() << "SKIPPED: this host mounts no FUSE for us";
+  }
+  daemon.signal(SIGTERM);
+  EXPECT_TRUE(daemon.log_has("the closer thread waits for"));
+  EXPECT_TRUE(test::nobody_listens(daemon.vms()));
+  EXPECT_TRUE(bystander.is_hung_up());
+  ::kill(-attacker.pid(), SIGKILL);
+  EXPECT_EQ(daemon.wait(), 0) << daemon.log();
 }
 
 TEST(Connections, ThatComeTooFastAreRefusedForAWhile) {

@@ -28,7 +28,6 @@ using test::Daemon;
 
 constexpr int kQuietMs = 200;
 constexpr int kAttackMs = 700;
-constexpr int kNotHere = 77;
 
 std::vector<Attack> all_attacks() {
   std::vector<Attack> out;
@@ -97,7 +96,7 @@ TEST_P(HostileVmm, TakesNothingFromAnother) {
   const Latencies attacked = bystander_.serve(kAttackMs);
   int status = 0;
   const bool over = ::waitpid(attacker.pid(), &status, WNOHANG | WNOWAIT) != 0;
-  if (over && WIFEXITED(status) && WEXITSTATUS(status) == kNotHere) {
+  if (over && WIFEXITED(status) && WEXITSTATUS(status) == kCannotBeMade) {
     GTEST_SKIP() << "SKIPPED: this host does not let us make it";
   }
   ::kill(-attacker.pid(), SIGKILL);  // and its helpers
