@@ -44,6 +44,10 @@ void Connection::on_ready(std::uint32_t events) {
     if ((events & (EPOLLHUP | EPOLLERR)) != 0) hang_up();
     return;
   }
+  read_messages();
+}
+
+void Connection::read_messages() {
   for (int i = 0; i < kMessagesPerTurn && !over_ && !sending_ && !paused_; ++i) {
     if (!receive_one()) return;
   }

@@ -66,6 +66,8 @@ class Connection final : private PollTarget {
 
   // The peer has hung up, whether or not that was noticed yet.
   bool peer_is_gone() const;
+  // What the VMM has said so far, within a turn's bounds. May end the connection.
+  void read_messages();
   void hang_up();
   void fail(const session::Refusal& refusal);
   void session_gone() { dialogue_.session_gone(); }

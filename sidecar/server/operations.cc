@@ -81,9 +81,23 @@ bool Operations::finish(const Operation& operation, const session::EndedIncident
   return true;
 }
 
+// A VMM that did what it was asked and ended before it could say in which incident.
+// A VM has one operation at a time: an operator's incident is this one's.
+bool Operations::finish_unanswered(const Operation& operation) const {
+  for (const session::EndedIncident& incident : operation.seen) {
+    const wire::EventRecord* event = incident.seq == 0 ? nullptr : records_.event(incident.seq);
+    if (event == nullptr) continue;
+    if (!event->drill() && event->reason() != wire::Reason::operator_request) continue;
+    operation.client->say(events::event_line(*event, records_.durable(incident.seq)), true);
+    return true;
+  }
+  return false;
+}
+
 void Operations::drop(const session::Session& session, bool accepted_too, std::string_view why) {
   std::erase_if(operations_, [&](const Operation& operation) {
     if (operation.session != &session || (operation.accepted && !accepted_too)) return false;
+    if (!operation.accepted && finish_unanswered(operation)) return true;
     operation.client->say(
         line_of({{"error", "VM '" + session.label().name + "' " + std::string(why)}}), true);
     return true;

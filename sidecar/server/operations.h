@@ -42,6 +42,7 @@ class Operations {
   void accept(Operation& operation, const wire::OperatorAnswer& answer);
   // True: this was the operation's, and it is over.
   bool finish(const Operation& operation, const session::EndedIncident& incident) const;
+  bool finish_unanswered(const Operation& operation) const;
   void drop(const session::Session& session, bool accepted_too, std::string_view why);
 
   const journal::RecordStore& records_;

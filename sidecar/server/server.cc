@@ -325,6 +325,10 @@ void Server::vm_rang(VmPort& port) {
 
 void Server::vm_exited(VmPort& port) {
   Connection* const connection = port.connection;
+  const session::Session* const session = &port.session();
+  // Its last words may still lie in the socket, an answer to an operator among them.
+  if (connection != nullptr) connection->read_messages();
+  if (ports_.find(session) == ports_.end()) return;  // they were a goodbye
   table_.exited(port.session());
   if (connection != nullptr) connection->hang_up();
 }

@@ -224,6 +224,25 @@ TEST_F(Orders, AVmThatEndsAfterItAcceptedIsSaidSo) {
   EXPECT_EQ(status, 1);
 }
 
+// The VMM did it, and ended before it could say so.
+TEST_F(Orders, AnEventIsShownWhoseVmLeftWithoutAnAnswer) {
+  for (const bool goodbye : {true, false}) {
+    Peer peer(daemon_.vms());
+    ASSERT_TRUE(peer.attach({.session = {5, goodbye ? 6U : 7U}, .features = kBoth}));
+    const auto ctl = drill();
+    ASSERT_NE(take_order(peer, wire::Body::Drill), 0U);
+    play(peer, *peer.claim(0));
+    if (goodbye) {
+      peer.send_goodbye();
+    } else {
+      peer.hang_up();
+    }
+    int status = -1;
+    EXPECT_THAT(ctl->said(status), HasSubstr("drill: ")) << goodbye;
+    EXPECT_EQ(status, 0) << goodbye;
+  }
+}
+
 TEST_F(Orders, OneAtATimeAndAnOperatorMayLeave) {
   Peer peer(daemon_.vms());
   ASSERT_TRUE(peer.attach({.features = kBoth}));
