@@ -40,7 +40,7 @@ void Operations::answered(const session::Session& session, const wire::OperatorA
     operations_.erase(found);
     return;
   }
-  accept(*found, answer);
+  accept(*found, answer.lane(), answer.sequence());
   for (const session::EndedIncident& incident : found->seen) {
     if (!finish(*found, incident)) continue;
     operations_.erase(found);
@@ -49,10 +49,10 @@ void Operations::answered(const session::Session& session, const wire::OperatorA
   found->seen.clear();
 }
 
-void Operations::accept(Operation& operation, const wire::OperatorAnswer& answer) {
+void Operations::accept(Operation& operation, std::uint32_t lane, std::uint64_t sequence) {
   operation.accepted = true;
-  operation.lane = answer.lane();
-  operation.sequence = answer.sequence();
+  operation.lane = lane;
+  operation.sequence = sequence;
   const session::VmLabel& vm = operation.session->label();
   operation.client->say(line_of({{"accepted",
                                   {{"vm", vm.name},
@@ -83,19 +83,19 @@ bool Operations::finish(const Operation& operation, const session::EndedIncident
 
 // A VMM that did what it was asked and ended before it could say in which incident.
 // A VM has one operation at a time: an operator's incident is this one's.
-bool Operations::finish_unanswered(const Operation& operation) const {
+bool Operations::finish_unanswered(Operation& operation) {
   for (const session::EndedIncident& incident : operation.seen) {
     const wire::EventRecord* event = incident.seq == 0 ? nullptr : records_.event(incident.seq);
     if (event == nullptr) continue;
     if (!event->drill() && event->reason() != wire::Reason::operator_request) continue;
-    operation.client->say(events::event_line(*event, records_.durable(incident.seq)), true);
-    return true;
+    accept(operation, incident.lane, incident.sequence);
+    return finish(operation, incident);
   }
   return false;
 }
 
 void Operations::drop(const session::Session& session, bool accepted_too, std::string_view why) {
-  std::erase_if(operations_, [&](const Operation& operation) {
+  std::erase_if(operations_, [&](Operation& operation) {
     if (operation.session != &session || (operation.accepted && !accepted_too)) return false;
     if (!operation.accepted && finish_unanswered(operation)) return true;
     operation.client->say(

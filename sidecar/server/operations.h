@@ -39,10 +39,10 @@ class Operations {
     std::vector<session::EndedIncident> seen;  // before it was accepted
   };
 
-  void accept(Operation& operation, const wire::OperatorAnswer& answer);
+  void accept(Operation& operation, std::uint32_t lane, std::uint64_t sequence);
   // True: this was the operation's, and it is over.
   bool finish(const Operation& operation, const session::EndedIncident& incident) const;
-  bool finish_unanswered(const Operation& operation) const;
+  bool finish_unanswered(Operation& operation);
   void drop(const session::Session& session, bool accepted_too, std::string_view why);
 
   const journal::RecordStore& records_;
