@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154 # cache, refresh, busybox: set in lab
+# shellcheck shell=bash disable=SC2154 # cache, refresh, kernel, busybox: set in lab
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # The kernel, and the part of the initramfs that no run changes: from a kernel package
@@ -24,15 +24,26 @@ cached_package() {
   find "$cache" -maxdepth 1 -name 'linux-image-*_amd64.deb' | sort -V | tail -n 1
 }
 
+# Fills `apt` with the options for the lists that have the kernel wanted.
+choose_lists() {
+  apt=()
+  [[ $kernel == backports ]] || return 0
+  local options
+  options=$(MEMFAIL_CACHE=$cache_root "$here/../../dev" sources --backports --update) ||
+    die "no lists of this Debian's backports; --kernel stable does without"
+  mapfile -t apt <<<"$options"
+}
+
 download_package() {
   need_program apt-get apt
-  local name folder
-  name=$(apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-.*\)$/\1/p' | head -n 1)
+  local name folder apt
+  choose_lists
+  name=$(apt-cache "${apt[@]}" depends linux-image-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-.*\)$/\1/p' | head -n 1)
   [[ $name ]] || die "the package lists do not know linux-image-amd64: run apt-get update"
   if [[ -n $(find "$cache" -maxdepth 1 -name "${name}_*_amd64.deb") && ! $refresh ]]; then return; fi
   say "downloading $name into $cache (once)"
   folder=$(mktemp -d "$cache/download.XXXXXX")
-  if ! (cd "$folder" && timeout 600 apt-get -qq download "$name") 2>"$folder/errors"; then
+  if ! (cd "$folder" && timeout 600 apt-get -qq "${apt[@]}" download "$name") 2>"$folder/errors"; then
     cat "$folder/errors" >&2
     rm -rf "$folder"
     die "apt-get download $name did not work; apt-get update may help"
@@ -107,6 +118,8 @@ unpack_package() {
 # Sets machine to a cache folder with kernel, release and base.cpio. Its name
 # says what went into it, so that a change of any part makes a new one.
 prepare_machine() {
+  local cache_root=$cache
+  [[ $kernel == stable ]] || cache=$cache/kernel-$kernel
   mkdir -p "$cache/lab"
   exec {lock}>"$cache/lab/lock"
   flock -w 900 "$lock" || die "another lab has held $cache/lab/lock for 15 minutes"

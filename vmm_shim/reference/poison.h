@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Two ways to a memory failure. `hwpoison` breaks a page for real (madvise; needs
-// root and a kernel with CONFIG_MEMORY_FAILURE). `signal` makes the kernel's exact
+// Two ways to a memory failure. `hwpoison` breaks a page for real (needs root and
+// a kernel with CONFIG_MEMORY_FAILURE). `signal` makes the kernel's exact
 // siginfo where no page can be broken: only the thread that is to get it may raise
 // it, for the kernel forbids a positive si_code between threads.
 #pragma once
@@ -21,8 +21,9 @@ std::string why_unavailable(PoisonKind kind);
 // Threads inherit it from their creator.
 void set_early_kill(bool early);
 
-// MADV_HWPOISON. Dies when the kernel refuses.
-void break_memory(void* address, std::size_t size);
+// A page of this size (the backing's), which nobody touches by that. By debugfs where
+// that is there, else by MADV_HWPOISON. Dies when the kernel refuses.
+void break_page(std::byte* page, std::size_t size);
 
 // Raises SIGBUS on the calling thread; returns after the handler has run.
 void raise_sigbus(int si_code, std::uint64_t address, unsigned lsb);

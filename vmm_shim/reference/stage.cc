@@ -41,7 +41,7 @@ void Stage::break_page(std::uint32_t offset) {
   vmm_->timeline().note("guest page " + hex(GUEST_TEST_REGION + offset) + " breaks");
   if (!real()) return;
   const std::size_t size = vmm_->test_region().page_size();
-  break_memory(page(offset) - (hva(offset) % size), size);
+  reference::break_page(page(offset) - (hva(offset) % size), size);
 }
 
 // On a vCPU's thread: what the next KVM_RUN does in a real machine, raised here.
@@ -95,13 +95,13 @@ void Stage::this_thread_told_of_broken(std::byte* at) {
   vmm_->timeline().note("host page " + hex(address) + " breaks, a thread of the VMM is told");
   if (!real()) return raise_sigbus(BUS_MCEERR_AO, address, kPageShift);
   set_early_kill(true);
-  break_memory(at, std::size_t{1} << kPageShift);
+  reference::break_page(at, std::size_t{1} << kPageShift);
 }
 
 void Stage::this_thread_touches_broken(std::byte* at) {
   const auto address = reinterpret_cast<std::uint64_t>(at);
   if (!real()) return raise_sigbus(BUS_MCEERR_AR, address, kPageShift);
-  break_memory(at, std::size_t{1} << kPageShift);
+  reference::break_page(at, std::size_t{1} << kPageShift);
   load(at);
 }
 
