@@ -95,6 +95,7 @@ void declare_vcpu(CLI::App& command, Situation& s) {
   flag("--lmce", s.lmce, "The guest enabled local machine checks");
   flag("--smm", s.smm, "In system management mode (CR4.MCE reads 0 there)");
   flag("--nested", s.nested, "A nested guest runs");
+  flag("--double-fault", s.double_fault, "A #DF is queued");
   flag("--triple-fault", s.triple_fault, "A shutdown is pending");
   flag("--not-started", s.not_started, "Never started");
   flag("--no-snapshot", s.no_snapshot, "Its state could not be read");

@@ -82,6 +82,7 @@ ordered_json vcpu_json(const Input& input) {
           {"mcg-ctl-off", vcpu.mcg_ctl_off},
           {"smm", vcpu.in_smm},
           {"nested", decision::in_nested_guest(input.snapshot)},
+          {"double-fault", vcpu.double_fault},
           {"triple-fault", vcpu.triple_fault},
           {"started", vcpu.started},
           {"lmce", vcpu.lmce},

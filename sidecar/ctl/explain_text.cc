@@ -126,6 +126,7 @@ std::string vcpu_words(const Input& input) {
   const auto add = [&text](bool is, const char* words) { text += is ? words : ""; };
   add(vcpu.mcg_ctl_off, ", MCG_CTL not all ones");
   add(vcpu.mc_queued, ", a #MC is queued");
+  add(vcpu.double_fault, ", a #DF is queued");
   add(vcpu.triple_fault, ", a triple fault is pending");
   add(!vcpu.started, ", not started");
   add(vcpu.in_smm, ", in SMM");

@@ -30,6 +30,7 @@ constexpr std::uint64_t kMcgCap = 10 | decision::kMcgCapCtlP | decision::kMcgCap
 constexpr std::uint64_t kMcgCapAmd = 0x1FF;
 
 constexpr std::uint8_t kMachineCheck = 18;
+constexpr std::uint8_t kDoubleFault = 8;
 constexpr std::uint8_t kNeverStarted = 1;  // KVM_MP_STATE_UNINITIALIZED
 constexpr std::uint16_t kAllFields = 0x3FF;
 
@@ -175,7 +176,9 @@ Result<wire::SnapshotLine> snapshot(const Situation& s, const decision::GuestPro
   const auto maps = banks(s, guest);
   if (!maps) return std::unexpected(maps.error());
   if (s.no_snapshot) return wire::SnapshotLine();
-  const std::uint8_t queued = s.mc_queued ? kMachineCheck : wire::kNoException;
+  const std::uint8_t queued = s.mc_queued      ? kMachineCheck
+                              : s.double_fault ? kDoubleFault
+                                               : wire::kNoException;
   const std::uint8_t mp_state = s.not_started ? kNeverStarted : 0;
   const std::uint64_t mcg_status = s.mcip || s.mc_queued ? decision::kMcgStatusMcip : 0;
   return wire::SnapshotLine(0, 0, kAllFields, flags(s, *cr4_mce), maps->valid, maps->valid,

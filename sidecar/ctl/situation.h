@@ -41,6 +41,7 @@ struct Situation {
   bool mcg_ctl_off = false;
   bool smm = false;
   bool nested = false;
+  bool double_fault = false;
   bool triple_fault = false;
   bool not_started = false;
   bool lmce = false;

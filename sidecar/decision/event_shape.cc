@@ -48,6 +48,7 @@ constexpr Row kRows[] = {
     {Verdict::ignore, Reason::in_smm, kAnyDelivered, kGuest, Action::ignore, false},
     {Verdict::ignore, Reason::no_free_bank, kAnyDelivered, kGuest, Action::ignore, false},
     {Verdict::ignore, Reason::triple_fault_pending, kAnyDelivered, kGuest, Action::ignore, false},
+    {Verdict::ignore, Reason::double_fault_queued, kAnyDelivered, kGuest, Action::ignore, false},
     {Verdict::ignore, Reason::dropped_by_kvm, kAnyDelivered, kGuest, Action::ignore, false},
     {Verdict::ignore, Reason::already_told, kAnyDelivered, kGuest, Action::ignore, false},
     {Verdict::ignore, Reason::policy, kAnyDelivered, kGuest, Action::ignore, false},

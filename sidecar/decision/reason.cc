@@ -51,6 +51,7 @@ constexpr auto kSentences = std::to_array<const char*>({
     "An operator made this machine check, nothing failed",
     "The drill on this page is over, its memory was never broken",
     "The vCPU could not take the machine check and shuts down of it",
+    "The guest is about to get a double fault, and any other exception would end it",
 });
 static_assert(kSentences.size() == EnumNames<Reason>::kNames.size());
 

@@ -117,6 +117,7 @@ struct EnumNames<wire::Reason> {
       "operator-request",
       "drill-over",
       "triple-fault",
+      "double-fault-queued",
   });
 };
 

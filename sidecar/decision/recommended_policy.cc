@@ -46,6 +46,7 @@ bool lacks_amd_recovery(const Facts& f) {
 
 bool is_unknown(const Facts& f) { return !knows_readiness(f.input.guest, f.input.snapshot); }
 bool shuts_down(const Facts& f) { return f.vcpu.triple_fault; }
+bool gets_a_double_fault(const Facts& f) { return f.vcpu.double_fault; }
 bool has_not_seen_the_last(const Facts& f) { return f.vcpu.mc_queued; }
 bool makes_no_progress(const Facts& f) { return f.input.history.repeats >= f.rules.repeat_limit; }
 bool is_in_smm(const Facts& f) { return f.vcpu.in_smm && !f.nested; }
@@ -84,6 +85,8 @@ constexpr auto kRows = std::to_array<RecommendedRow>({
      Then::kUntold, Then::kIgnore, Reason::no_snapshot, Reason::no_snapshot},
     {"a triple fault is pending on the vCPU", shuts_down,  //
      Then::kRetry, Then::kIgnore, Reason::triple_fault_pending, Reason::triple_fault_pending},
+    {"a #DF is queued: one more exception on top is a triple fault", gets_a_double_fault,  //
+     Then::kUntold, Then::kIgnore, Reason::double_fault_queued, Reason::double_fault_queued},
     {"a #MC is still queued: the guest has not seen the previous one", has_not_seen_the_last,  //
      Then::kRetry, Then::kIgnore, Reason::mce_pending, Reason::mce_pending},
     {"the page was met repeat_limit times within repeat_seconds", makes_no_progress,  //

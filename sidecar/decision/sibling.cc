@@ -14,8 +14,6 @@ namespace {
 using wire::Reason;
 using wire::Verdict;
 
-constexpr std::uint8_t kDoubleFaultVector = 8;
-
 Reason reason_of(BankSearch search) {
   switch (search) {
     case BankSearch::kAllOff:
@@ -35,9 +33,11 @@ Reason why_skipped(const GuestProfile& guest, const wire::SnapshotLine& snapshot
     return Reason::no_snapshot;
   }
   const VcpuState vcpu = vcpu_state(guest, snapshot, kSiblingBank);
-  // On top of a double fault any other exception is a triple fault.
-  if (vcpu.triple_fault || snapshot.queued_exception() == kDoubleFaultVector) {
+  if (vcpu.triple_fault) {
     return Reason::triple_fault_pending;
+  }
+  if (vcpu.double_fault) {
+    return Reason::double_fault_queued;
   }
   // A vCPU that has not started has CR4 = 0, and in SMM CR4.MCE reads 0.
   if (!vcpu.started || vcpu.in_smm || !vcpu.cr4_mce) {

@@ -10,6 +10,7 @@ using Field = wire::SnapshotField;
 using Flag = wire::SnapshotFlag;
 
 constexpr std::uint8_t kMachineCheckVector = 18;
+constexpr std::uint8_t kDoubleFaultVector = 8;
 constexpr std::uint8_t kMpStateUninitialized = 1;
 constexpr std::uint8_t kMpStateInitReceived = 2;
 
@@ -44,6 +45,7 @@ VcpuState vcpu_state(const GuestProfile& guest, const wire::SnapshotLine& snapsh
   state.started = is_started(snapshot.mp_state());
   state.in_smm = has(snapshot, Flag::in_smm);
   state.mc_queued = snapshot.queued_exception() == kMachineCheckVector;
+  state.double_fault = snapshot.queued_exception() == kDoubleFaultVector;
   state.triple_fault = has(snapshot, Flag::triple_fault);
   return state;
 }

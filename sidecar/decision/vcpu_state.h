@@ -18,7 +18,8 @@ struct VcpuState {
   bool started = false;     // mp_state is past INIT
   bool in_smm = false;
   bool mc_queued = false;   // a #MC waits for the next entry
-  bool triple_fault = false;  // so does a shutdown
+  bool double_fault = false;  // a #DF does: one more exception on top is a triple fault
+  bool triple_fault = false;  // a shutdown does
 };
 
 VcpuState vcpu_state(const GuestProfile& guest, const wire::SnapshotLine& snapshot,

@@ -62,6 +62,7 @@ bool ChildProcess::alive() {
 }
 
 bool ChildProcess::died_of(int signal) const {
+  if (WIFEXITED(status_)) return WEXITSTATUS(status_) == 128 + signal;
   return WIFSIGNALED(status_) && WTERMSIG(status_) == signal;
 }
 

@@ -85,8 +85,8 @@ class StepTest : public ::testing::Test,
     ASSERT_TRUE(scene_.wait_until([&] { return scene_.story().events() > 50; }));
   }
 
-  static void arm_or_fail(ChildProcess& child, const ProbeTable& probes) {
-    const auto armed = arm(child.pid(), probes, param().step);
+  static void arm_or_fail(pid_t process, const ProbeTable& probes) {
+    const auto armed = arm(process, probes, param().step);
     ASSERT_TRUE(armed) << armed.error();
   }
   // Waits for the death at the step, and has the other follow at once.
@@ -117,11 +117,11 @@ TEST_P(SidecarDies, AndNothingIsLost) {
     scene_.vm().child().stop();
     scene_.sidecar().kill();
     ASSERT_TRUE(scene_.sidecar().start());
-    arm_or_fail(scene_.sidecar().child(), SidecarProcess::probes());
+    arm_or_fail(scene_.sidecar().serving_pid(), SidecarProcess::probes());
     scene_.vm().child().resume();
     scene_.vm().command(kAttachNow);
   } else {
-    arm_or_fail(scene_.sidecar().child(), SidecarProcess::probes());
+    arm_or_fail(scene_.sidecar().serving_pid(), SidecarProcess::probes());
   }
   await_death(scene_.sidecar().child(), scene_.vm().child());
   if (both()) {
@@ -137,7 +137,7 @@ TEST_P(SidecarDies, AndNothingIsLost) {
 class VmDies : public StepTest {};
 
 TEST_P(VmDies, AndNothingIsLost) {
-  arm_or_fail(scene_.vm().child(), VmProcess::probes());
+  arm_or_fail(scene_.vm().child().pid(), VmProcess::probes());
   if (param().when == When::kAtAttach) {
     scene_.sidecar().kill();
     ASSERT_TRUE(scene_.sidecar().start());

@@ -55,6 +55,9 @@ std::vector<std::string> SidecarProcess::command() const {
                                  "--events",    events(),        "--front",
                                  front(),       "--policy",      directory_ + "/policy.json"};
   words.insert(words.end(), journal_options_.begin(), journal_options_.end());
+  if (const char* grade = std::getenv("MEMFAIL_TEST_SANDBOX")) {
+    words.insert(words.end(), {"--sandbox", grade});
+  }
   return words;
 }
 
@@ -101,6 +104,13 @@ bool SidecarProcess::await_ready() {
     }
   }
   return false;
+}
+
+pid_t SidecarProcess::serving_pid() const {
+  const std::string pid = std::to_string(child_.pid());
+  std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");
+  pid_t child = 0;
+  return children >> child ? child : child_.pid();
 }
 
 const ProbeTable& SidecarProcess::probes() {

@@ -31,6 +31,8 @@ class SidecarProcess {
   void kill() { child_.kill(); }
   bool alive() { return child_.alive(); }
   [[nodiscard]] ChildProcess& child() { return child_; }
+  // In a PID namespace of its own (--sandbox strict) the child is the one that waits.
+  [[nodiscard]] pid_t serving_pid() const;
 
   [[nodiscard]] std::string vms() const { return directory_ + "/vm.sock"; }
   [[nodiscard]] std::string events() const { return directory_ + "/events.sock"; }

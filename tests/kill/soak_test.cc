@@ -49,7 +49,7 @@ class SoakTest : public ::testing::Test {
     return size;
   }
   Holdings look() {
-    const Holdings now = holdings_of(scene_.sidecar().child().pid());
+    const Holdings now = holdings_of(scene_.sidecar().serving_pid());
     const std::uint64_t journal = journal_size();
     std::printf("%8lu events: %lu KiB private, %lu descriptors, %lu mappings, journal %lu bytes\n",
                 scene_.story().events(), now.private_kib, now.descriptors, now.mappings, journal);

@@ -30,6 +30,7 @@ constexpr const char* kSituations[] = {
     "--vendor amd --cpuid-80000007-ebx 0",
     "--no-snapshot",
     "--triple-fault",
+    "--double-fault",
     "--mc-queued",
     "--repeats 16",
     "--smm",

@@ -45,7 +45,7 @@ TEST(Situation, SaysNothingUnusualByDefault) {
   const decision::VcpuState state = vcpu(made);
   EXPECT_TRUE(state.cr4_mce && state.started);
   EXPECT_FALSE(state.mcip || state.mcg_ctl_off || state.bank_ctl_off || state.lmce ||
-               state.in_smm || state.mc_queued || state.triple_fault);
+               state.in_smm || state.mc_queued || state.double_fault || state.triple_fault);
 }
 
 TEST(Situation, TakesTheSeverityFromOneOption) {
@@ -82,6 +82,7 @@ TEST(Situation, FollowsTheHardwareWhereOneThingImpliesAnother) {
   EXPECT_FALSE(vcpu(input({.not_started = true})).started);
   EXPECT_TRUE(vcpu(input({.mc_queued = true})).mcip);
   EXPECT_FALSE(vcpu(input({.mcip = true})).mc_queued);
+  EXPECT_TRUE(vcpu(input({.double_fault = true})).double_fault);
   EXPECT_EQ(input({.lmce = true}).guest.mcg_cap_configured, 0x900010AU);
   EXPECT_EQ(input({.cmci = "9"}).guest.mcg_cap_configured, 0x100050AU);
 }

@@ -23,6 +23,8 @@ Column column(std::string name) {
   return result;
 }
 
+constexpr std::uint32_t kReasons = EnumNames<wire::Reason>::kNames.size();
+
 constexpr std::string_view kTable = R"(
 verdict                reason                              delivered                    recipient action recursive
 inject/inject-deferred vmm-exited                          none                         -> hypervisor fatal -
@@ -36,6 +38,7 @@ ignore                 mce-pending                         *                    
 ignore                 no-recovery/untouched/in-smm        *                            -> guest ignore -
 ignore                 no-free-bank/already-told/policy    *                            -> guest ignore -
 ignore                 triple-fault-pending/dropped-by-kvm *                            -> guest ignore -
+ignore                 double-fault-queued                 *                            -> guest ignore -
 ignore                 *                                   *                            -> hypervisor ignore -
 reset                  previous-mce-in-progress            *                            -> guest reset recursive
 reset                  *                                   *                            -> guest reset -
@@ -52,7 +55,7 @@ TEST(EventShape, FollowsTheTableForEveryVerdictReasonAndDelivery) {
                    column<wire::Delivered>("delivered")},
                   kTable);
   ASSERT_FALSE(::testing::Test::HasFailure());
-  testing::for_every_combination({8, 36, 8, 3, 2}, [&](const std::vector<std::uint32_t>& v) {
+  testing::for_every_combination({8, kReasons, 8, 3, 2}, [&](const std::vector<std::uint32_t>& v) {
     const RuleTable::Row* row = table.match(v);
     ASSERT_NE(row, nullptr) << table.describe(v);
     const auto severity = static_cast<Severity>(v[3]);

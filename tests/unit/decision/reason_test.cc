@@ -48,7 +48,7 @@ TEST(Names, AreConstantExpressions) {
 }
 
 TEST(Names, OfNumbersOutsideTheEnumerationAreInvalid) {
-  EXPECT_EQ(name_of(static_cast<wire::Reason>(42)), "invalid");
+  EXPECT_EQ(name_of(static_cast<wire::Reason>(static_cast<int>(wire::Reason::MAX) + 1)), "invalid");
   EXPECT_EQ(name_of(static_cast<wire::Verdict>(255)), "invalid");
   EXPECT_EQ(name_of(static_cast<wire::SnapshotField>(3)), "invalid");
   EXPECT_EQ(name_of(static_cast<wire::SnapshotField>(0x8000)), "invalid");

@@ -50,7 +50,7 @@ std::vector<Column> columns() {
       {"SMM", {"no", "yes"}},
       {"CR4.MCE", {"no", "yes"}},
       {"MCIP", {"no", "yes"}},
-      {"queued", {"none", "#MC", "#GP"}},
+      {"queued", {"none", "#MC", "#GP", "#DF"}},
       {"MCG_CTL", {"off", "ok"}},
       {"MCi_CTL", {"off", "ok"}},
       {"VAL", {"none", "1", "all"}},
@@ -69,6 +69,7 @@ none  *    *     *     *    *    *             *                  *   *   *    *
 ready *    *     *     *    *    0/1/2/3/4/5/6 *                  *   *   *    *        *      *             *      *   -> ignore no-snapshot
 -- only those that can take it
 ready *    *     *     *    *    *             *                  *   *   *    *        *      *             *      yes -> ignore triple-fault-pending
+ready *    *     *     *    *    *             *                  *   *   *    #DF      *      *             *      *   -> ignore double-fault-queued
 ready *    *     *     *    *    *             uninitialized/init *   *   *    *        *      *             *      *   -> ignore mce-not-enabled
 ready *    *     *     *    *    *             *                  yes *   *    *        *      *             *      *   -> ignore mce-not-enabled
 ready *    *     *     *    *    *             *                  *   no  *    *        *      *             *      *   -> ignore mce-not-enabled
@@ -99,7 +100,7 @@ wire::SnapshotLine snapshot_of(const Values& v) {
   snapshot.in_smm = v[kSmm] != 0;
   snapshot.cr4_mce = v[kCr4] != 0;
   snapshot.mcg_status = v[kMcip] != 0 ? 4 : 0;
-  constexpr std::uint8_t kQueuedVectors[] = {255, 18, 13};
+  constexpr std::uint8_t kQueuedVectors[] = {255, 18, 13, 8};
   snapshot.queued_exception = kQueuedVectors[v[kQueued]];
   snapshot.mcg_ctl_ok = v[kMcgCtl] != 0;
   // Only bank 1 counts, and 9 where that is in use.

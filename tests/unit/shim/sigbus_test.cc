@@ -218,7 +218,11 @@ constexpr int kPaused = 43;
   if (ending.attached && memfail_shim_attach(vm.shim(), 5000, &error) != 0) ::_exit(1);
   if (!ending.vcpu) own_lane = memfail_process_lane(vm.shim());
   raise_sigbus(ending.code, vm.hva());
-  ::_exit(last_result == MEMFAIL_SIGBUS_PAUSE ? kPaused : 2);
+  if (last_result != MEMFAIL_SIGBUS_PAUSE) ::_exit(2);
+  // Its owner is told where that is allowed: not in the handler.
+  if (!vm.poisoned().empty()) ::_exit(3);
+  memfail_shim_dispatch(vm.shim());
+  ::_exit(vm.poisoned() == std::vector{vm.hva()} ? kPaused : 4);
 }
 
 pid_t start_vmm(const std::string& path, const Ending& ending) {

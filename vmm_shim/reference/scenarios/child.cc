@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <fstream>
 
 #include "vmm_shim/reference/scenarios/fail.h"
 #include "vmm_shim/reference/scenarios/wait.h"
@@ -68,6 +69,14 @@ Child::~Child() {
 
 void Child::signal(int number) const {
   if (!status_) kill(pid_, number);
+}
+
+void Child::signal_family(int number) const {
+  if (status_) return;
+  const std::string pid = std::to_string(pid_);
+  std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");
+  for (pid_t child = 0; children >> child;) kill(child, number);
+  kill(pid_, number);
 }
 
 std::optional<int> Child::wait_until(Clock::time_point limit) {

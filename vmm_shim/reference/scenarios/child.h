@@ -35,6 +35,7 @@ class Child {
   int output() const { return output_.get(); }  // its standard output
   int end() const { return pidfd_.get(); }        // readable when it has ended
   void signal(int number) const;
+  void signal_family(int number) const;  // it, and its children
   pid_t pid() const { return pid_; }
   // The exit status (128 + number after a signal); nothing if it still runs then.
   std::optional<int> wait_until(Clock::time_point limit);

@@ -31,6 +31,7 @@ struct Options {
   std::string memfaild, vmm, out, host;
   std::string poison = "signal";
   std::string policy = "recommended";
+  std::string sandbox = "auto";
   std::vector<std::string> only;
 };
 
@@ -74,6 +75,9 @@ Options parse(int argc, char** argv) {
   app.add_option("--policy", options.policy, "What memfaild decides by")
       ->check(CLI::IsMember({"recommended", "qemu"}))
       ->capture_default_str();
+  app.add_option("--sandbox", options.sandbox, "memfaild's walls: its own option")
+      ->check(CLI::IsMember({"auto", "strict", "none"}))
+      ->capture_default_str();
   app.add_option("--only", options.only, "Only this scenario; may be given several times");
   try {
     app.parse(argc, argv);
@@ -112,7 +116,7 @@ int run(const Options& options) {
   std::filesystem::create_directories(options.out);
   const SocketFolder folder;
   const LentHugePages huge_pages;
-  Sidecar sidecar({options.memfaild, policy_for(options.policy, folder.path())}, folder.path(),
+  Sidecar sidecar({options.memfaild, policy_for(options.policy, folder.path()), options.sandbox}, folder.path(),
                   options.out + "/memfaild.log");
   sidecar.start();
 

@@ -62,8 +62,8 @@ void Sidecar::start() {
   const ReadySocket ready(notify);
   const std::string events = folder_ + "/events.sock";
   child_ = std::make_unique<Child>(
-      ChildStart{{program_.path, "--policy", program_.policy, "--socket-path", socket(), "--events",
-                  events, "--ctl", ctl()},
+      ChildStart{{program_.path, "--policy", program_.policy, "--sandbox", program_.sandbox,
+                  "--socket-path", socket(), "--events", events, "--ctl", ctl()},
                  log_,
                  {"NOTIFY_SOCKET=" + notify}});
   const auto limit = Clock::now() + kStartLimit;
@@ -82,8 +82,8 @@ void Sidecar::kill() {
   events_.reset();
 }
 
-void Sidecar::suspend() { child_->signal(SIGSTOP); }
-void Sidecar::resume() { child_->signal(SIGCONT); }
+void Sidecar::suspend() { child_->signal_family(SIGSTOP); }
+void Sidecar::resume() { child_->signal_family(SIGCONT); }
 
 std::vector<std::string> Sidecar::lines() const {
   std::vector<std::string> all = earlier_lines_;

@@ -13,7 +13,7 @@
 namespace memfail::scenarios {
 
 struct SidecarProgram {
-  std::string path, policy;
+  std::string path, policy, sandbox;
 };
 
 class Sidecar {
