@@ -46,6 +46,7 @@ const std::vector<Condition>& conditions() {
       {"futex", "join", {is(1, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME)}},
       {"getsockopt", "peer", {is(2, SO_PEERCRED), is(2, SO_PEERSEC)}},
       {"write", "stderr", {is(0, STDERR_FILENO)}},
+      {"writev", "stderr", {is(0, STDERR_FILENO)}},
       {"preadv2", "no-wait", {is(5, RWF_NOWAIT)}},
       {"newfstatat", "descriptor", {is(3, AT_EMPTY_PATH)}},
       {"fallocate", "grow", {is(1, 0)}},

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What the C library needs, whatever thread it runs in:
-//   memory       syscall(loop journal closer): brk mmap=no-exec munmap mremap mprotect=no-exec
+//   memory       syscall(loop journal closer): brk mmap=no-exec munmap mprotect=no-exec
 //                syscall(loop journal closer): madvise=dont-need
 //   time         syscall(loop journal): clock_gettime
 //   the end      syscall(loop journal closer): rt_sigprocmask exit exit_group
+//   last words   syscall(loop journal closer): writev=stderr
 //   handlers     syscall(loop journal closer waiter): rt_sigreturn
 //
-// Not tgkill, getpid and gettid: abort() says why it was called, and ends by SIGSYS.
+// Last words are what the C library says of a broken stack or heap. Not tgkill, getpid
+// and gettid: abort() says why it was called, and ends by SIGSYS.
 #include "sidecar/sandbox/filter.h"
 
 #include <linux/seccomp.h>
@@ -83,8 +85,10 @@ std::expected<Context, std::string> make(Thread thread, Forbidden forbidden, con
   seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
   seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);  // a tree, not a list
   seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_NNP, 0);       // a layer of its own
-  // A newer libuv asks for it and falls back.
-  seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(io_uring_setup), 0);
+  // Whoever asks for these has another way: a newer libuv, and realloc().
+  for (const int call : {SCMP_SYS(io_uring_setup), SCMP_SYS(mremap)}) {
+    seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), call, 0);
+  }
   for (const Rule& rule : kRules) {
     if (rule.thread != thread || (without != nullptr && same(rule, *without))) continue;
     if (auto done = allow(filter.get(), rule); !done) return std::unexpected(done.error());

@@ -58,8 +58,9 @@ void break_frame(const UniqueFd& corrupt, std::byte* page) {
 std::string why_unavailable(PoisonKind kind) {
   if (kind == PoisonKind::kSignal || access(kCorruptPfn, W_OK) == 0) return {};
   if (advice_is_an_access()) {
-    return std::string("MADV_HWPOISON of Linux 6.11 and later tells no one but its caller; load "
-                       "hwpoison-inject, mount debugfs and be root, for ") +
+    return std::string(
+               "MADV_HWPOISON of Linux 6.11 and later tells no one but its caller; load "
+               "hwpoison-inject, mount debugfs and be root, for ") +
            kCorruptPfn;
   }
   if (madvise(nullptr, 0, MADV_HWPOISON) == 0) return {};

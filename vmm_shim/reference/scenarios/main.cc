@@ -116,8 +116,8 @@ int run(const Options& options) {
   std::filesystem::create_directories(options.out);
   const SocketFolder folder;
   const LentHugePages huge_pages;
-  Sidecar sidecar({options.memfaild, policy_for(options.policy, folder.path()), options.sandbox}, folder.path(),
-                  options.out + "/memfaild.log");
+  Sidecar sidecar({options.memfaild, policy_for(options.policy, folder.path()), options.sandbox},
+                  folder.path(), options.out + "/memfaild.log");
   sidecar.start();
 
   const Paint paint(isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR"));
