@@ -43,8 +43,9 @@ class HungDiskTest : public ::testing::Test {
     const std::vector<std::uint64_t> took = story().take_latencies();
     std::printf("%-16s %s\n", when, summary(took).c_str());
     EXPECT_FALSE(took.empty());
-    // A loop that waits for the disk would leave them all to the fallback.
-    EXPECT_LT(story().decided_by_builtin() - builtin, took.size());
+    // A loop that waits for the disk would leave them to the fallback. A few may be: the
+    // deadline is in real time, and the processors are shared.
+    EXPECT_LE((story().decided_by_builtin() - builtin) * 20, took.size());
   }
 
   test::FrozenDisk disk_;  // outlives what stands on it

@@ -191,10 +191,10 @@ void Scene::load_for(const std::string& when, seconds time) {
   if (!check(!took.empty(), when + ": events are told")) return;
   std::printf("     %s: verdicts in %ld s, signal to outcome, %s\n", when.c_str(),
               static_cast<long>(time.count()), kill::summary(took).c_str());
-  // A loop that waits for the disk would leave them all to the fallback. Some may be: the
+  // A loop that waits for the disk would leave them to the fallback. A few may be: the
   // deadline is in real time, and this machine is emulated on whatever its host has left.
   const std::uint64_t late = story_.decided_by_builtin() - builtin;
-  check(late < took.size(), when + ": verdicts are the sidecar's, but " + std::to_string(late));
+  check(late * 20 <= took.size(), when + ": verdicts are the sidecar's, but " + std::to_string(late));
 }
 
 void Scene::settle(const std::string& when) {
