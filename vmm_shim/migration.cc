@@ -61,8 +61,10 @@ bool find_place(memfail_shim& shim, const PoisonRecord& record, Place& place) {
 int take_over(memfail_shim& shim, const Place& place, memfail_error* error) {
   if (!place.page.drill) {
     const PageOutcome outcome = poison_again(place.region, place.page.hva, place.page.size);
-    // A guest that was told has left the page alone; one that was not may use it.
-    if (!outcome.done() && !place.page.told) {
+    // A guest that was told has left the page alone; one that was not may use it. Of a huge
+    // page it was told one small page, and uses the rest.
+    const bool left_alone = place.page.told && place.page.size <= decision::kPageSize;
+    if (!outcome.done() && !left_alone) {
       char text[sizeof memfail_error::text];
       format_page_outcome(text, sizeof text, outcome, place.page.hva, place.page.size);
       return fail(error, -EOPNOTSUPP, "guest page 0x%llx cannot be made poisoned here: %.180s",
@@ -79,6 +81,7 @@ int take_over(memfail_shim& shim, const Place& place, memfail_error* error) {
 namespace shim_ns = memfail::shim;
 
 long memfail_poison_export(memfail_shim* shim, void* buffer, size_t size) {
+  if (shim->poison.left_out() != 0) return -EOVERFLOW;
   const std::uint32_t count = shim_ns::collect(*shim);
   const std::size_t needed = shim_ns::poison_blob_size(count);
   if (size < needed) return static_cast<long>(needed);

@@ -25,14 +25,16 @@ bool empty_bounding_set() {
 }  // namespace
 
 Done drop_capabilities() {
-  if (!empty_bounding_set()) return refused("prctl(PR_CAPBSET_DROP)", "needs CAP_SETPCAP");
+  // What can be dropped is, whatever else cannot.
+  Done done;
+  if (!empty_bounding_set()) done = refused("prctl(PR_CAPBSET_DROP)", "needs CAP_SETPCAP");
   if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
-    return refused("prctl(PR_CAP_AMBIENT)");
+    done = refused("prctl(PR_CAP_AMBIENT)");
   }
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   const std::array<__user_cap_data_struct, 2> none{};
   if (::syscall(SYS_capset, &header, none.data()) != 0) return refused("capset");
-  return {};
+  return done;
 }
 
 Done refuse_new_privileges() {

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "sidecar/sandbox/descriptors.h"
@@ -23,6 +24,7 @@ constexpr const char* kNoWall =
 
 // With `strict` alone: it costs a second process.
 constexpr const char* kPidNamespace = "pid-namespace";
+constexpr const char* kMountNamespace = "mount-namespace";
 
 // A sanitizer's run-time reads /proc, starts threads and makes calls of its own.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -73,7 +75,7 @@ Sandbox::Done Sandbox::enter() {
       {"locked-memory", lock_memory, false},
       {"user-namespace", enter_user_namespace, false},
       {kPidNamespace, enter_pid_namespace, false},
-      {"mount-namespace", enter_mount_namespace, false},
+      {kMountNamespace, enter_mount_namespace, false},
       {"network-namespace", enter_network_namespace, false},
       {"ipc-namespace", enter_ipc_namespace, false},
       {"uts-namespace", enter_uts_namespace, false},
@@ -88,10 +90,21 @@ Sandbox::Done Sandbox::enter() {
   };
   for (const Step& step : kSteps) {
     if (step.name == kPidNamespace && (alone || grade_ != Grade::kStrict)) continue;
-    const Done layer = step.with_sanitizer ? step.layer() : unless_sanitized(step.layer);
+    Done layer;
+    if (step.layer == enter_empty_root && !in_force(kMountNamespace)) {
+      // The mounts are still those of whoever started us.
+      layer = std::unexpected(std::string("needs the ") + kMountNamespace);
+    } else {
+      layer = step.with_sanitizer ? step.layer() : unless_sanitized(step.layer);
+    }
     if (auto done = note(step.name, layer); !done) return done;
   }
   return {};
+}
+
+bool Sandbox::in_force(std::string_view name) const {
+  return std::ranges::any_of(
+      layers_, [&](const Layer& layer) { return layer.name == name && layer.in_force; });
 }
 
 bool Sandbox::confine(Thread thread) {
@@ -107,6 +120,9 @@ Sandbox::Done Sandbox::seal(bool confined) {
   if (kSanitized) return note("seccomp", refused_for_sanitizer());
   Done filtered = load_filter(Thread::kLoop, forbidden_);
   if (filtered && !confined) filtered = std::unexpected("a thread could not load its filter");
+  if (filtered && forbidden_ == Forbidden::kLog) {
+    filtered = std::unexpected("--seccomp log lets through what it records");
+  }
   return note("seccomp", filtered);
 }
 

@@ -25,6 +25,7 @@
 #include <expected>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sidecar/sandbox/filter.h"
@@ -61,6 +62,7 @@ class Sandbox {
   std::string line() const;
 
  private:
+  bool in_force(std::string_view name) const;
   Done note(std::string name, const std::expected<void, std::string>& done);
 
   const Grade grade_;

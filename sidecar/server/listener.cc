@@ -13,6 +13,7 @@ namespace memfail::server {
 namespace {
 
 constexpr int kAcceptsPerTurn = 16;
+constexpr int kBacklog = 1024;  // more wait nowhere
 
 shm::UniqueFd accept_one(int fd) {
   return shm::UniqueFd(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -32,8 +33,11 @@ Listener::~Listener() { poll_set_.remove(fd_, *this); }
 
 bool Listener::watch() { return poll_set_.add(fd_, EPOLLIN, *this); }
 
-void Listener::on_ready(std::uint32_t) {
-  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+void Listener::on_ready(std::uint32_t) { accept(kAcceptsPerTurn); }
+void Listener::accept_all() { accept(kBacklog); }
+
+void Listener::accept(int most) {
+  for (int i = 0; i < most; ++i) {
     shm::UniqueFd fd = accept_one(fd_);
     if (fd.valid()) {
       calls_.accepted(std::move(fd));

@@ -26,9 +26,11 @@ class Listener final : private PollTarget {
   Listener& operator=(const Listener&) = delete;
 
   bool watch();  // false: errno says why
+  void accept_all();  // whoever waits now
 
  private:
   void on_ready(std::uint32_t events) override;
+  void accept(int most);
   void accept_and_close();
 
   PollSet& poll_set_;

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <ctime>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "shm/reply_wait.h"
@@ -31,11 +32,13 @@ constexpr std::uint64_t kAskWithinMs = 1000;  // a reader
 
 std::uint64_t now_ms() { return shm::monotonic_ns() / kNsPerMs; }
 
-std::string label_of(int fd) {
+// Nothing: the kernel has one and does not give it.
+std::optional<std::string> label_of(int fd) {
   std::array<char, 256> text{};
   socklen_t size = text.size();
-  // Without a security module: ENOPROTOOPT.
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERSEC, text.data(), &size) != 0) return {};
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERSEC, text.data(), &size) != 0) {
+    return errno == ENOPROTOOPT ? std::optional<std::string>("") : std::nullopt;
+  }
   return std::string(text.data(), ::strnlen(text.data(), size));
 }
 
@@ -43,12 +46,13 @@ std::string label_of(int fd) {
 session::Identity identity_of(int fd) {
   ucred peer{};
   socklen_t size = sizeof peer;
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+  const auto label = label_of(fd);
+  if (!label || ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
     return {.uid = static_cast<uid_t>(-1), .gid = static_cast<gid_t>(-1), .label = {}, .pid = 0};
   }
   return {.uid = peer.uid,
           .gid = peer.gid,
-          .label = label_of(fd),
+          .label = *label,
           .pid = static_cast<std::uint32_t>(std::max(peer.pid, 0))};
 }
 
@@ -323,20 +327,30 @@ void Server::vm_rang(VmPort& port) {
   if (std::find(hot_.begin(), hot_.end(), &port) == hot_.end()) hot_.push_back(&port);
 }
 
+// What a VM had said before it died lies in a socket, and its end is often noticed first:
+// an answer to an operator, or a hello, with areas in which its incidents are. They come
+// before the end: a session that is over would begin anew, and its events be told twice.
+void Server::hear_last_words() {
+  for (Listener& listener : listeners_) listener.accept_all();
+  for (const auto& connection : connections_) connection->read_messages();
+}
+
 void Server::vm_exited(VmPort& port) {
-  Connection* const connection = port.connection;
   const session::Session* const session = &port.session();
-  // Its last words may still lie in the socket, an answer to an operator among them.
-  if (connection != nullptr) connection->read_messages();
+  hear_last_words();
   if (ports_.find(session) == ports_.end()) return;  // they were a goodbye
+  Connection* const connection = port.connection;
   table_.exited(port.session());
   if (connection != nullptr) connection->hang_up();
 }
 
 void Server::absent_exited(AbsentWatch& watch) {
   const wire::Id128 id = watch.session();
+  const auto is_its = [&](const AbsentWatch& one) { return journal::same_id(one.session(), id); };
+  hear_last_words();
+  if (std::ranges::none_of(absent_, is_its)) return;  // it came back, and its port sees the end
   session::absent_vm_exited(*this, id);
-  absent_.remove_if([&](const AbsentWatch& one) { return &one == &watch; });
+  absent_.remove_if(is_its);
 }
 
 void Server::connection_over(Connection&) { connections_over_ = true; }

@@ -152,6 +152,7 @@ class Server final : public session::Host,
   void operator_left(CtlClient& client) override { operations_.left(client); }
   void vm_rang(VmPort& port) override;
   void vm_exited(VmPort& port) override;
+  void hear_last_words();
   void absent_exited(AbsentWatch& watch) override;
 
   // The journal thread has news.

@@ -72,6 +72,7 @@ void take_up_records(Host& host) {
     publish_over(host, over);
   }
   for (const auto& [id, session] : records.state().sessions()) {
+    if (!session.record) continue;
     shm::UniqueFd vmm = open_vmm(session.record->vmm_pid, session.record->vmm_start_time);
     host.log("VM '" + session.record->vm_name + "' is on record and runs: waiting for it");
     // Gone in this very moment: the watch says so at once, or the next start does.

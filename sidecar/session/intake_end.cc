@@ -210,14 +210,17 @@ std::uint32_t Intake::open() const {
                     [](const Incident& one) { return one.phase != CellPhase::kFree; }));
 }
 
-// Nobody writes any more, so this ends. What breaks the contract here is the last
-// word of a process that died: told, and left.
+// What is in the cells now goes to its end: a VMM that left may still write, and what it
+// reports from here on is its own loss. What breaks the contract here is the last word of
+// a process that died: told, and left.
 void Intake::orphan_all() {
+  constexpr std::uint32_t kSteps = 4;  // of a cell: report, snapshot, outcome, retired
   draining_ = true;
-  for (;;) {
+  for (std::size_t left = kSteps * incidents_.size(); left > 0;) {
     const auto drained = pass();
     if (!drained) host_.log("VM '" + vm_.name + "' exited: " + drained.error().text);
     if (!drained || *drained == 0) break;
+    left -= std::min<std::size_t>(left, *drained);
   }
   for (std::uint32_t lane = 0; lane < geometry_.lanes(); ++lane) {
     while (Incident* const oldest = oldest_open(lane)) orphan(*oldest);

@@ -64,7 +64,7 @@ std::expected<SessionTable::Attached, Refusal> SessionTable::hello(
   const bool resumed = (*session)->vmm_fd() >= 0;
   auto reply = (*session)->attach(std::move(descriptors));
   if (!reply) {
-    destroy(**session);
+    leave(**session);
     return std::unexpected(reply.error());
   }
   detached_.remove(key_of(*hello.session()));

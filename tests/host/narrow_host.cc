@@ -7,6 +7,8 @@
 //   no-user-namespaces  a user namespace in which user.max_user_namespaces is 0
 //   container           what a container engine's default profile refuses to a process
 //                       without CAP_SYS_ADMIN: namespaces, mounts, Landlock
+//   no-unshare          no new namespaces, and whoever may mount still may (in a mount
+//                       namespace of the profile's own, lest the host suffers)
 //   no-seccomp          a kernel without filters
 //   descriptors=N       RLIMIT_NOFILE
 //   unread-log          stderr is a pipe whose other end is open and never read
@@ -72,17 +74,29 @@ class Refusals {
   bool good_ = true;
 };
 
-bool be_a_container() {
-  Refusals refusals;
-  for (const int call : {SCMP_SYS(unshare), SCMP_SYS(setns), SCMP_SYS(mount), SCMP_SYS(umount2),
-                         SCMP_SYS(pivot_root)}) {
-    refusals.add(call, EPERM);
-  }
+void refuse_namespaces(Refusals& refusals) {
+  refusals.add(SCMP_SYS(unshare), EPERM);
+  refusals.add(SCMP_SYS(setns), EPERM);
   for (const std::uint64_t flag : {CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNS}) {
     refusals.add(SCMP_SYS(clone), EPERM, SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag));
   }
   refusals.add(SCMP_SYS(clone3), ENOSYS);  // its flags cannot be seen: the C library asks clone
+}
+
+bool be_a_container() {
+  Refusals refusals;
+  refuse_namespaces(refusals);
+  for (const int call : {SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root)}) {
+    refusals.add(call, EPERM);
+  }
   refusals.add(SCMP_SYS(landlock_create_ruleset), ENOSYS);
+  return refusals.load();
+}
+
+bool forbid_namespaces() {
+  if (::unshare(CLONE_NEWNS) != 0) return false;
+  Refusals refusals;
+  refuse_namespaces(refusals);
   return refusals.load();
 }
 
@@ -119,6 +133,7 @@ bool narrow(std::string_view profile) {
   constexpr std::string_view kDescriptors = "descriptors=";
   if (profile == "no-user-namespaces") return forbid_user_namespaces();
   if (profile == "container") return be_a_container();
+  if (profile == "no-unshare") return forbid_namespaces();
   if (profile == "no-seccomp") return forbid_filters();
   if (profile == "unread-log") return let_nobody_read();
   if (profile.starts_with(kDescriptors)) {

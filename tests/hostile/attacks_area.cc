@@ -7,9 +7,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <limits>
 #include <random>
 #include <thread>
+#include <vector>
 
 #include "peer.h"
 #include "shm/reply_wait.h"
@@ -106,6 +109,33 @@ void fills_the_journal(const std::string& socket) {
   }
 }
 
+// Whoever says goodbye, or dies in one process and lives in another, goes on writing.
+void leaves_and_goes_on(const std::string& socket) {
+  for (std::uint64_t number = 0;; ++number) {
+    Peer peer(socket);
+    if (!peer.attach(liar(number))) return;
+    std::atomic<bool> left = false;
+    std::vector<std::thread> writers;
+    for (std::uint32_t lane = 0; lane < 2; ++lane) {
+      writers.emplace_back([&, lane] {
+        const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+        while (std::chrono::steady_clock::now() < until) {
+          const auto claim = peer.claim(lane);
+          if (!claim) continue;
+          peer.commit_report(*claim, kHva, kActionRequired);
+          peer.commit_snapshot(*claim);
+          peer.commit_outcome(*claim, wire::Verdict::inject, wire::DecidedBy::builtin);
+          if (!left) peer.ring();
+        }
+      });
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    left = true;
+    peer.send_goodbye();
+    for (std::thread& writer : writers) writer.join();
+  }
+}
+
 void kicks_without_end(const std::string& socket) {
   Peer peer(socket);
   if (!peer.attach(liar())) return;
@@ -147,6 +177,7 @@ constexpr auto kAttacks = std::to_array<Attack>({
     {"sequences at their end", sequences_at_their_end, nullptr},
     {"full lanes", full_lanes, nullptr},
     {"fills the journal", fills_the_journal, nullptr},
+    {"leaves and goes on", leaves_and_goes_on, nullptr},
     {"kicks without end", kicks_without_end, nullptr},
     {"kick that blocks", kick_that_blocks, nullptr},
     {"pages itself out", pages_itself_out, nullptr},

@@ -4,7 +4,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdio>
@@ -82,11 +84,15 @@ std::string SidecarProcess::log() const {
 }
 
 bool SidecarProcess::start() {
+  child_.kill();
+  await_end();
   if (starts_ > 1) std::remove(log_path().c_str());  // the last one's is kept
   ++starts_;
   if (!journal_.empty()) ::mkdir(journal().c_str(), S_IRWXU);
   child_ = ChildProcess(command(), log_path());
-  return await_ready();
+  if (!await_ready()) return false;
+  serving_.reset(static_cast<int>(::syscall(SYS_pidfd_open, serving_pid(), 0)));
+  return true;
 }
 
 bool SidecarProcess::await_ready() {
@@ -104,6 +110,12 @@ bool SidecarProcess::await_ready() {
     }
   }
   return false;
+}
+
+void SidecarProcess::await_end() {
+  pollfd end{serving_.get(), POLLIN, 0};
+  if (serving_.valid()) ::poll(&end, 1, kPatienceMs);
+  serving_.reset();
 }
 
 pid_t SidecarProcess::serving_pid() const {

@@ -45,11 +45,14 @@ class SidecarProcess {
   [[nodiscard]] std::vector<std::string> command() const;
   [[nodiscard]] std::string log_path() const;
   bool await_ready();
+  // In --sandbox strict the process that serves ends a moment after its parent.
+  void await_end();
 
   std::string directory_;
   std::string journal_;  // empty: none
   std::vector<std::string> journal_options_;
   shm::UniqueFd notified_;
+  shm::UniqueFd serving_;  // a pidfd
   std::uint32_t starts_ = 0;
   ChildProcess child_;
 };

@@ -228,7 +228,9 @@ class HungDisk : public Records {
     start(with_journal_);
     peer_ = std::make_unique<Peer>(daemon_->vms());
     ASSERT_TRUE(peer_->attach());
-    answer(*peer_, ask(*peer_));  // the thread has found its files
+    answer(*peer_, ask(*peer_));
+    // The thread has found its files, and nothing is under way to them.
+    ASSERT_TRUE(eventually([&] { return events().back()["durable"] == true; }));
   }
 
   void TearDown() override {

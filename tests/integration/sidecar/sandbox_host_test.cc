@@ -79,6 +79,11 @@ INSTANTIATE_TEST_SUITE_P(
               "a profile that lets unshare through"},
              {"seccomp", "no-capabilities", "no-new-privs", "not-dumpable", "no-new-processes"},
              {"'user-namespace'"}},
+        // Nothing is mounted over the root of whoever started it.
+        Host{"no-unshare",
+             {"user-namespace", "mount-namespace", "empty-root", "needs the mount-namespace"},
+             {"landlock", "seccomp", "no-capabilities"},
+             {"'user-namespace'"}},
         Host{"no-seccomp",
              {"seccomp", "CONFIG_SECCOMP_FILTER"},
              {"user-namespace", "mount-namespace", "empty-root", "landlock", "no-capabilities"},

@@ -3,6 +3,7 @@
 // The ways in which a program ends that its author did not mean to end, behind each
 // thread's filter: its last words come out, and the process ends. By SIGSYS where abort()
 // ends it, for the filter lets no thread send a signal.
+#include <cxxabi.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -24,11 +25,10 @@ extern "C" {
 // What a failed assert() calls; what GCC calls in a function whose canary is gone, and for an
 // overflow that _FORTIFY_SOURCE sees at run time.
 // NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): libc's names
-[[noreturn]] void __assert_fail(const char* what, const char* file, unsigned line,
-                                const char* function) noexcept;
+extern void __assert_fail(const char* what, const char* file, unsigned line,
+                          const char* function) noexcept __attribute__((noreturn));
 [[noreturn]] void __stack_chk_fail();
 [[noreturn]] void __chk_fail();
-[[noreturn]] void __cxa_pure_virtual();
 // NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 }
 
@@ -50,9 +50,7 @@ struct Failure {
   std::function<void()> happen;
 };
 
-[[noreturn]] void assertion_fails() {
-  __assert_fail("handle->loop == loop", "core.c", 1, "uv_close");
-}
+void assertion_fails() { __assert_fail("handle->loop == loop", "core.c", 1, "uv_close"); }
 
 // A size that only the caller's input has.
 void allocation_fails() {
@@ -87,7 +85,7 @@ const std::vector<Failure>& failures() {
       {"uncaught", SIGSYS, "nobody catches this", exception_leaves},
       {"terminate", SIGSYS, "terminate called", [] { std::terminate(); }},
       {"bounds", SIGSYS, "operator[]", element_beyond_a_vector},
-      {"pure", SIGSYS, "pure virtual method called", [] { __cxa_pure_virtual(); }},
+      {"pure", SIGSYS, "pure virtual method called", [] { abi::__cxa_pure_virtual(); }},
       {"stack", SIGSYS, "stack smashing detected", [] { __stack_chk_fail(); }},
       {"overflow", SIGSYS, "buffer overflow detected", [] { __chk_fail(); }},
       {"heap", SIGSYS, "free(): ", heap_is_damaged},

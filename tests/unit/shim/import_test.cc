@@ -103,6 +103,17 @@ TEST(Import, OfAPageThatTheGuestWasToldOfNeedsNoMark) {
   EXPECT_EQ(result, 0);
 }
 
+// Of a huge page it was told one small page, and uses the rest.
+TEST(Import, OfAHugePageThatTheGuestWasToldOfNeedsOne) {
+  const int result = in_child([] {
+    const TestVm vm;
+    if (!forbid(SYS_userfaultfd, 0, ENOSYS)) return 77;
+    const Answer answer = import(vm, {{TestVm::gpa(2), 2 * kPage, kPoisonTold}});
+    return answer.pages == -EOPNOTSUPP && answer.broken == 0 ? 0 : 1;
+  });
+  EXPECT_EQ(result, 0);
+}
+
 TEST(Import, WithOnePageThatIsNotInRamTakesOverNone) {
   const TestVm vm;
   const Answer answer =

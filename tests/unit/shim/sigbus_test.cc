@@ -182,6 +182,16 @@ TEST(SigbusFullLane, ThePageIsStillToldToTheVmm) {
   EXPECT_EQ(vm.poisoned()[4], vm.hva(9));
 }
 
+TEST(SigbusFullList, IsNotExportedAsIfItWereWhole) {
+  install_handler();
+  TestVm vm([](memfail_config& config) { config.max_poisoned = 1; });
+  for (const std::uint64_t page : {1, 2}) {
+    vm.raise_in_run(kOptional, vm.hva(page));
+    memfail_handle(vm.lane());
+    EXPECT_EQ(memfail_poison_export(vm.shim(), nullptr, 0) == -EOVERFLOW, page == 2);
+  }
+}
+
 TEST(SigbusHandedBack, MoreThanALaneHoldsAreAllHandedBackInOrder) {
   install_handler();
   TestVm vm([](memfail_config& config) { config.fallback = MEMFAIL_FALLBACK_VMM; });
