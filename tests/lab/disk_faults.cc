@@ -194,7 +194,8 @@ void Scene::load_for(const std::string& when, seconds time) {
   // A loop that waits for the disk would leave them to the fallback. A few may be: the
   // deadline is in real time, and this machine is emulated on whatever its host has left.
   const std::uint64_t late = story_.decided_by_builtin() - builtin;
-  check(late * 20 <= took.size(), when + ": verdicts are the sidecar's, but " + std::to_string(late));
+  check(late * 20 <= took.size(),
+        when + ": verdicts are the sidecar's, but " + std::to_string(late));
 }
 
 void Scene::settle(const std::string& when) {
