@@ -26,14 +26,21 @@ PoisonedPage as_new(const PoisonedPage& page) {
   return fresh;
 }
 
-void count_repeat(PoisonedPage& page, const PoisonList::Report& report, std::uint64_t window_ns) {
+void count_repeat(PoisonedPage& page, std::uint64_t hva, const PoisonList::Report& report,
+                  std::uint64_t window_ns) {
   // Two vCPUs' reports need not be handled in the order of their times: one from before
   // the window counts in it.
   if (report.now_ns > page.window_ns && report.now_ns - page.window_ns > window_ns) {
     page.window_ns = report.now_ns;
     page.repeats = 0;
     page.round.reset();
+    page.met.reset();
   }
+  // A guest that goes through a huge page meets each small one once: that is progress.
+  const std::size_t small = (hva - page.hva) / decision::kPageSize % page.met.size();
+  const bool another = page.met.any() && !page.met[small];
+  page.met.set(small);
+  if (another) return;
   const auto vcpu = static_cast<std::size_t>(report.vcpu);
   if (report.vcpu < 0 || page.round.none() || page.round[vcpu]) {
     ++page.repeats;
@@ -110,7 +117,7 @@ decision::History PoisonList::note_report(const decision::Classification& where,
   history.known = page->reports++ != 0;
   history.guest_told = page->told;
   if (report.severity == decision::Severity::kActionRequired) {
-    count_repeat(*page, report, window_ns);
+    count_repeat(*page, where.hva, report, window_ns);
     history.repeats = page->repeats;
   }
   return history;

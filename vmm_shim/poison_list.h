@@ -24,6 +24,7 @@ struct PoisonedPage {
   std::uint64_t window_ns = 0;  // since when `repeats` are counted
   std::uint32_t repeats = 0;    // rounds of action-required reports in that time
   std::uint32_t reports = 0;
+  std::bitset<512> met;         // small pages met in it; beyond 2 MiB some share a bit
   std::bitset<shm::kMaxVcpus> round;  // the vCPUs that met it in the last of these
   bool told = false;     // a record of it was delivered to the guest
   bool to_tell = false;  // remembered: the guest is to be told when it can be

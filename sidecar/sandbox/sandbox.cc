@@ -24,6 +24,7 @@ constexpr const char* kNoWall =
 
 // With `strict` alone: it costs a second process.
 constexpr const char* kPidNamespace = "pid-namespace";
+constexpr const char* kLockedMemory = "locked-memory";
 constexpr const char* kMountNamespace = "mount-namespace";
 
 // A sanitizer's run-time reads /proc, starts threads and makes calls of its own.
@@ -72,9 +73,10 @@ Sandbox::Done Sandbox::enter() {
   };
   // In this order: each needs what the later ones take away.
   constexpr Step kSteps[] = {
-      {"locked-memory", lock_memory, false},
+      {kLockedMemory, lock_memory, false},
       {"user-namespace", enter_user_namespace, false},
       {kPidNamespace, enter_pid_namespace, false},
+      {kLockedMemory, lock_memory, false},
       {kMountNamespace, enter_mount_namespace, false},
       {"network-namespace", enter_network_namespace, false},
       {"ipc-namespace", enter_ipc_namespace, false},
@@ -89,7 +91,11 @@ Sandbox::Done Sandbox::enter() {
       {"landlock", grant_no_files, false},
   };
   for (const Step& step : kSteps) {
-    if (step.name == kPidNamespace && (alone || grade_ != Grade::kStrict)) continue;
+    const bool forks_later = grade_ == Grade::kStrict && !alone;
+    if (step.name == kPidNamespace && !forks_later) continue;
+    // A fork loses the locks: once, in the process that serves.
+    const bool forked = &step > &kSteps[0];
+    if (step.name == kLockedMemory && forked != forks_later) continue;
     Done layer;
     if (step.layer == enter_empty_root && !in_force(kMountNamespace)) {
       // The mounts are still those of whoever started us.

@@ -45,6 +45,18 @@ TEST_F(PoisonListTest, OneVcpuRepeatsEachTime) {
   EXPECT_EQ(meet(0, 1000, kPage + 4096), 1U);
 }
 
+TEST_F(PoisonListTest, AGuestThatGoesThroughAHugePageMakesProgress) {
+  constexpr std::uint64_t kHugeAt = 0x7f00'0020'0000;
+  const auto meet_part = [&](std::uint64_t part) {
+    decision::Classification where = page_at(kHugeAt + part * 4096);
+    where.lost_size = 0x20'0000;
+    return list_.note_report(where, {Severity::kActionRequired, false, 1000, 0}, kWindow).repeats;
+  };
+  for (std::uint64_t part = 0; part < 512; ++part) EXPECT_EQ(meet_part(part), 1U) << part;
+  EXPECT_EQ(meet_part(7), 2U);
+  EXPECT_EQ(meet_part(9), 3U);
+}
+
 TEST_F(PoisonListTest, ManyVcpusThatMeetThePageAtOnceAreNoRepeat) {
   for (std::int32_t vcpu = 0; vcpu < 1024; ++vcpu) EXPECT_EQ(meet(vcpu), 1U);
   EXPECT_EQ(meet(3), 2U);
