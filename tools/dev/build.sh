@@ -36,4 +36,5 @@ need_program() {
   [[ -x $root/$1 ]] || die "$1 is not there: ${2:-this tree does not build it yet}"
 }
 
-usable_kvm() { { : <>/dev/kvm; } 2>/dev/null; }
+# Opened, not looked at; only where it is a device, for the opening would make a file of it.
+usable_kvm() { [[ -c /dev/kvm ]] && { : <>/dev/kvm; } 2>/dev/null; }
