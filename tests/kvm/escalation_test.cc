@@ -67,13 +67,24 @@ TEST_F(EscalationTest, NothingFollowsWhereThePolicyHasNothing) {
 }
 
 // The guest's double fault cannot be delivered: its stack or descriptors are on the page.
-// Nothing in the vCPU's state forbids the machine check, and KVM makes a shutdown of both.
-TEST_F(EscalationTest, AMachineCheckOnTopOfADoubleFaultResetsTheGuest) {
+// KVM would make a shutdown of that and a machine check: none is tried.
+TEST_F(EscalationTest, ARequiredOneOnTopOfADoubleFaultResetsTheGuest) {
   Rig rig;
   ASSERT_TRUE(rig.run_until(PORT_READY));
   reference::queue_exception(rig.fd(), kDoubleFault);
   rig.raise(kRequired, 3);
   EXPECT_EQ(rig.handle(), MEMFAIL_DO_RESET) << "decided by the built-in fallback";
+  ASSERT_EQ(rig.incidents().size(), 1U);
+  EXPECT_EQ(rig.incidents()[0].delivered, static_cast<int>(Delivered::none));
+  EXPECT_EQ(rig.incidents()[0].reason, static_cast<int>(Reason::double_fault_queued));
+}
+
+// A sidecar that has it tried all the same, as QEMU would.
+TEST_F(EscalationTest, AMachineCheckOnTopOfADoubleFaultResetsTheGuest) {
+  Rig rig;
+  ASSERT_TRUE(rig.run_until(PORT_READY));
+  reference::queue_exception(rig.fd(), kDoubleFault);
+  EXPECT_EQ(inject_or(rig, Verdict::reset), MEMFAIL_DO_RESET);
   expect_end(rig, Verdict::reset, Delivered::triple_fault, Reason::triple_fault);
 }
 
