@@ -66,43 +66,41 @@ Sandbox::Done Sandbox::enter() {
   // and a fork would lose it.
   const bool alone = grade_ == Grade::kStrict && !kSanitized && enter_pid_namespace().has_value();
   if (alone) layers_.push_back({kPidNamespace, true, ""});
+  const bool forks_later = grade_ == Grade::kStrict && !alone;
+  enum class When { kAlways, kForksLater, kElse };
   struct Step {
     const char* name;
     Done (*layer)();
-    bool with_sanitizer;
+    bool with_sanitizer = false;
+    When when = When::kAlways;
+    const char* needs = nullptr;
   };
   // In this order: each needs what the later ones take away.
   constexpr Step kSteps[] = {
-      {kLockedMemory, lock_memory, false},
-      {"user-namespace", enter_user_namespace, false},
-      {kPidNamespace, enter_pid_namespace, false},
-      {kLockedMemory, lock_memory, false},
-      {kMountNamespace, enter_mount_namespace, false},
-      {"network-namespace", enter_network_namespace, false},
-      {"ipc-namespace", enter_ipc_namespace, false},
-      {"uts-namespace", enter_uts_namespace, false},
-      {"cgroup-namespace", enter_cgroup_namespace, false},
-      {"empty-root", enter_empty_root, false},
+      {kLockedMemory, lock_memory, false, When::kElse},
+      {"user-namespace", enter_user_namespace},
+      {kPidNamespace, enter_pid_namespace, false, When::kForksLater},
+      {kLockedMemory, lock_memory, false, When::kForksLater},  // a fork loses the locks
+      {kMountNamespace, enter_mount_namespace},
+      {"network-namespace", enter_network_namespace},
+      {"ipc-namespace", enter_ipc_namespace},
+      {"uts-namespace", enter_uts_namespace},
+      {"cgroup-namespace", enter_cgroup_namespace},
+      // Or it would be the root of whoever started us.
+      {"empty-root", enter_empty_root, false, When::kAlways, kMountNamespace},
       {"no-capabilities", drop_capabilities, true},
       {"no-new-privs", refuse_new_privileges, true},
       {"not-dumpable", refuse_dumps, true},
       {"no-core-files", refuse_core_files, true},
       {"descriptor-limit", limit_descriptors, true},
-      {"landlock", grant_no_files, false},
+      {"landlock", grant_no_files},
   };
   for (const Step& step : kSteps) {
-    const bool forks_later = grade_ == Grade::kStrict && !alone;
-    if (step.name == kPidNamespace && !forks_later) continue;
-    // A fork loses the locks: once, in the process that serves.
-    const bool forked = &step > &kSteps[0];
-    if (step.name == kLockedMemory && forked != forks_later) continue;
-    Done layer;
-    if (step.layer == enter_empty_root && !in_force(kMountNamespace)) {
-      // The mounts are still those of whoever started us.
-      layer = std::unexpected(std::string("needs the ") + kMountNamespace);
-    } else {
-      layer = step.with_sanitizer ? step.layer() : unless_sanitized(step.layer);
-    }
+    if (step.when == (forks_later ? When::kElse : When::kForksLater)) continue;
+    const bool lacks = step.needs != nullptr && !kSanitized && !in_force(step.needs);
+    const Done layer = lacks ? std::unexpected(std::string("needs the ") + step.needs)
+                       : step.with_sanitizer ? step.layer()
+                                             : unless_sanitized(step.layer);
     if (auto done = note(step.name, layer); !done) return done;
   }
   return {};

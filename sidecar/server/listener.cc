@@ -13,7 +13,7 @@ namespace memfail::server {
 namespace {
 
 constexpr int kAcceptsPerTurn = 16;
-constexpr int kBacklog = 1024;  // more wait nowhere
+constexpr int kMostWaiting = 4096;  // longer is no backlog by default (net.core.somaxconn)
 
 shm::UniqueFd accept_one(int fd) {
   return shm::UniqueFd(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -34,7 +34,7 @@ Listener::~Listener() { poll_set_.remove(fd_, *this); }
 bool Listener::watch() { return poll_set_.add(fd_, EPOLLIN, *this); }
 
 void Listener::on_ready(std::uint32_t) { accept(kAcceptsPerTurn); }
-void Listener::accept_all() { accept(kBacklog); }
+void Listener::accept_all() { accept(kMostWaiting); }
 
 void Listener::accept(int most) {
   for (int i = 0; i < most; ++i) {

@@ -26,7 +26,7 @@ int main(void) {
   int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
   if (kvm < 0) {
     puts("ready, without KVM");
-    return errno == ENOENT ? 0 : 1;
+    return 0;
   }
 
   // preempt_notifier_key: there is a VM. kvm_has_noapic_vcpu: one without a local APIC.

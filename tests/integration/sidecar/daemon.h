@@ -10,15 +10,9 @@
 #include <vector>
 
 #include "shm/unique_fd.h"
+#include "tests/sanitized.h"  // IWYU pragma: export
 
 namespace memfail::test {
-
-// Such a build has no full sandbox.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
 
 struct Ended {
   int status = -1;  // as of waitpid

@@ -4,11 +4,13 @@
 // SIGKILL, ended by SIGTERM, and on a file system that does not answer.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -104,6 +106,74 @@ TEST_F(Records, AnEventSurvivesSigkillUnderItsSeq) {
   start();
   EXPECT_EQ(events(), before);
   EXPECT_EQ(journal_id(), journal);
+}
+
+// A VMM in a process of its own, with a socket to the test at its other end.
+class OwnVmm {
+ public:
+  explicit OwnVmm(const std::function<void(int test)>& live) {
+    int ends[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::close(ends[0]);
+      live(ends[1]);
+      ::_exit(0);
+    }
+    vmm_.reset(ends[0]);
+    ::close(ends[1]);
+  }
+  OwnVmm(const OwnVmm&) = delete;
+  OwnVmm& operator=(const OwnVmm&) = delete;
+  ~OwnVmm() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  bool is_ready() const {
+    char byte = 0;
+    return ::read(vmm_.get(), &byte, 1) == 1;
+  }
+  // Returns when its end can be seen, before anybody has reaped it.
+  void tell_and_see_die(const std::string& words) const {
+    EXPECT_EQ(::write(vmm_.get(), words.data(), words.size()), std::ssize(words));
+    siginfo_t end{};
+    EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(pid_), &end, WEXITED | WNOWAIT), 0);
+  }
+
+ private:
+  pid_t pid_ = -1;
+  shm::UniqueFd vmm_;
+};
+
+TEST_F(Records, AVmThatDiesWithItsHelloUnreadIsToldOnce) {
+  start();
+  const OwnVmm vmm([&](int test) {
+    Peer first(daemon_->vms());
+    if (!first.attach()) return;
+    const shm::Claim claim = ask(first);
+    if (!first.wait_reply(claim) || ::write(test, "", 1) != 1) return;
+    char path[256];
+    const ssize_t size = ::read(test, path, sizeof path);
+    if (size <= 0) return;
+    Peer second(std::string(path, static_cast<std::size_t>(size)));
+    second.adopt(first);
+    second.commit_outcome(claim, Verdict::inject, DecidedBy::sidecar);
+    HelloFields fields;
+    fields.resume_key = first.resume_key;
+    second.send_hello(fields);
+  });
+  ASSERT_TRUE(vmm.is_ready());
+  kill_it();
+  start();
+  ASSERT_TRUE(daemon_->log_has("is on record and runs"));
+  daemon_->signal(SIGSTOP);  // its end and its hello are there at the same time
+  vmm.tell_and_see_die(daemon_->vms());
+  daemon_->signal(SIGCONT);
+  EXPECT_TRUE(daemon_->log_has("VM 'vm1' exited"));
+  const std::vector<json> told = events();
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0]["verdict"], "inject");
+  EXPECT_EQ(told[0]["delivered"], "delivered");
 }
 
 TEST_F(Records, AVerdictThatWasGivenIsGivenAgainAndHasOneEvent) {

@@ -24,15 +24,12 @@
 #include <vector>
 
 #include "sidecar/sandbox/sandbox.h"
+#include "tests/sanitized.h"
 
 namespace memfail::sandbox {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
+using test::kSanitized;
 
 // Statuses of a child that was not killed.
 constexpr int kGotNothing = 0;

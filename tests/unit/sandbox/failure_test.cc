@@ -20,6 +20,7 @@
 
 #include "shm/unique_fd.h"
 #include "sidecar/sandbox/sandbox.h"
+#include "tests/sanitized.h"
 
 extern "C" {
 // What a failed assert() calls; what GCC calls in a function whose canary is gone, and for an
@@ -35,11 +36,7 @@ extern void __assert_fail(const char* what, const char* file, unsigned line,
 namespace memfail::sandbox {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
+using test::kSanitized;
 
 constexpr int kNoSandbox = 2;
 
