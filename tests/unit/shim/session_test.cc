@@ -87,6 +87,17 @@ TEST_F(SessionTest, AttachesAndTellsItsRegions) {
   EXPECT_FALSE(is_ready()) << "nothing is left to do";
 }
 
+// A sidecar that talks as fast as it is read would keep the VMM's loop.
+TEST_F(SessionTest, ADispatchReadsNoMoreThanATurnsWorth) {
+  ASSERT_TRUE(sidecar_.attach(vm_));
+  for (int i = 0; i < 100; ++i) sidecar_.send_ack(sidecar_.commit_id());
+  dispatch();
+  EXPECT_TRUE(is_ready()) << "the rest waits for another turn";
+  dispatch();
+  EXPECT_FALSE(is_ready());
+  EXPECT_EQ(state(), MEMFAIL_ATTACHED);
+}
+
 TEST_F(SessionTest, AttachWaitsForASidecarThatAnswers) {
   std::thread peer([&] {
     ASSERT_TRUE(sidecar_.take_hello());
