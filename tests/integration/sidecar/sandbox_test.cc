@@ -164,6 +164,16 @@ TEST(Sandbox, NoneWarns) {
   EXPECT_THAT(daemon.log(), HasSubstr("NO WALL"));
 }
 
+// It is for the field: what it records, it lets through.
+TEST(Sandbox, AFilterThatOnlyRecordsIsNoWall) {
+  if (kSanitized) GTEST_SKIP() << "SKIPPED: a build with a sanitizer has no full sandbox";
+  const Daemon daemon({"--seccomp", "log"});
+  EXPECT_TRUE(daemon.log_has("MISSING: seccomp (--seccomp log lets through what it records)"));
+  const Ended strict = run_memfaild(
+      {"--socket-path", "/tmp/memfaild-log.sock", "--sandbox", "strict", "--seccomp", "log"});
+  EXPECT_THAT(strict.error_output, HasSubstr("'seccomp' cannot be had: --seccomp log"));
+}
+
 // The parent that waits for it is gone: so is it.
 TEST(Sandbox, StrictDoesNotOutliveItsParent) {
   if (kSanitized) GTEST_SKIP() << "SKIPPED: a build with a sanitizer has no full sandbox";
