@@ -173,10 +173,8 @@ class LyingSidecar : public ::testing::TestWithParam<Lie> {
 
 TEST_P(LyingSidecar, ChangesNothingThatItMayNot) {
   const Child liar([&] { return lie_for_ever(sidecar_, GetParam()); });
-  std::uint64_t attached = 0;
   for (int i = 0; i < kIncidents; ++i) {
     if (vm_.status().state != MEMFAIL_ATTACHED) (void)memfail_shim_attach(vm_.shim(), 200, nullptr);
-    attached += vm_.status().state == MEMFAIL_ATTACHED ? 1 : 0;
     const auto at = static_cast<std::uint64_t>(i);
     // Each page twice at the most: a guest that meets one over and over is reset for it.
     meet_page(at % kPages, static_cast<std::uint32_t>(i) % kVcpus,
@@ -184,7 +182,8 @@ TEST_P(LyingSidecar, ChangesNothingThatItMayNot) {
     memfail_shim_dispatch(vm_.shim());
     for (std::uint32_t vcpu = 0; vcpu < kVcpus; ++vcpu) vm_.run_posted(vcpu);
   }
-  EXPECT_GT(attached, 0U);
+  // Not the state after an attach: who hangs up at once may be gone before it is looked at.
+  EXPECT_GT(vm_.status().attaches, 0U);
   std::printf("%d incidents: %llu attaches, %llu decided without it, %zu machine checks\n",
               kIncidents, static_cast<unsigned long long>(vm_.status().attaches),
               static_cast<unsigned long long>(vm_.status().fallbacks), vm_.machine_checks().size());
