@@ -29,6 +29,7 @@ struct Result {
   std::uint64_t status = 0;
   std::uint64_t mcg_status = 0;
   std::uint8_t bank = wire::kNoBank;
+  wire::Reason why_not = wire::Reason::none;  // it did not take
 };
 
 std::int32_t vcpu_of(const memfail_lane* lane) { return lane == nullptr ? -1 : lane->vcpu; }
@@ -77,6 +78,17 @@ bool is_stale(const memfail_shim& shim, const Case& incident, wire::DecidedBy by
          shim.regions.generation.load(std::memory_order_acquire) != decided_under;
 }
 
+// Why a record did not take: of an access that comes again if nothing is done, or of a
+// vCPU whose next entry ends in a shutdown. None: it took, or nobody can tell. What a
+// nested guest hides (`unverified`) is left alone: it is more likely told than not, a
+// reset would be for nothing, and a guest that was not told meets the page again, which
+// the count of repeats ends.
+wire::Reason why_not_taken(const ReadBack& seen) {
+  if (seen.delivered == Delivered::dropped) return seen.why;
+  return seen.delivered == Delivered::triple_fault ? wire::Reason::triple_fault
+                                                   : wire::Reason::none;
+}
+
 Result inject(const Case& incident, const decision::MachineCheck& record) {
   Result result;
   result.bank = record.bank;
@@ -85,11 +97,13 @@ Result inject(const Case& incident, const decision::MachineCheck& record) {
   // Without a vCPU nobody injects: is_plausible() has seen to that.
   if (incident.lane == nullptr || set_mce(*incident.lane, record) != 0) {
     result.delivered = Delivered::failed;
+    result.why_not = wire::Reason::dropped_by_kvm;
     return result;
   }
   MEMFAIL_STEP(machine_check_set);
   const ReadBack seen = read_back(*incident.lane, record, incident.snapshot);
   result.delivered = seen.delivered;
+  result.why_not = why_not_taken(seen);
   if (seen.delivered == Delivered::delivered) {  // with OVER, should KVM have added it
     result.status = seen.status;
     result.mcg_status = seen.mcg_status;
@@ -112,31 +126,15 @@ Result carry_out(const memfail_shim& shim, const Case& incident, const Choice& c
   return result;
 }
 
-// Why a record did not take: of an access that comes again if nothing is done, or of a
-// vCPU whose next entry ends in a shutdown. None: it took, or nobody can tell. What a
-// nested guest hides (`unverified`) is left alone: it is more likely told than not, a
-// reset would be for nothing, and a guest that was not told meets the page again, which
-// the count of repeats ends.
-wire::Reason why_not_taken(Delivered delivered) {
-  switch (delivered) {
-    case Delivered::dropped:
-    case Delivered::failed:
-      return wire::Reason::dropped_by_kvm;
-    case Delivered::triple_fault:
-      return wire::Reason::triple_fault;
-    default:
-      return wire::Reason::none;
-  }
-}
-
-// The verdict that counts after carrying out.
-Choice escalated(const Choice& choice, Delivered delivered) {
-  const wire::Reason reason = why_not_taken(delivered);
-  if (reason == wire::Reason::none || !decision::ends_it(choice.decision.otherwise)) return choice;
-  Choice harder = choice;
-  harder.decision.verdict = choice.decision.otherwise;
-  harder.decision.reason = reason;
-  return harder;
+// The verdict that counts after carrying out. What was dropped says why, also where
+// nothing follows.
+Choice escalated(const Choice& choice, const Result& result) {
+  Choice final = choice;
+  if (result.why_not == wire::Reason::none) return final;
+  const bool ends = decision::ends_it(choice.decision.otherwise);
+  if (ends) final.decision.verdict = choice.decision.otherwise;
+  if (ends || result.delivered == Delivered::dropped) final.decision.reason = result.why_not;
+  return final;
 }
 
 // A nested guest hides whether it took; its siblings must not be left waiting. QEMU
@@ -196,9 +194,11 @@ void hand_back(memfail_lane& lane, const wire::ReportLine& report) {
 
 // Whether the guest is to be told later of what it was not told now. QEMU never does;
 // under its policy only what the VM's pause kept from the guest is made up for.
-bool is_remembered(memfail_shim& shim, const Case& incident, const decision::Decision& decision) {
+bool is_remembered(memfail_shim& shim, const Case& incident, const decision::Decision& decision,
+                   Delivered delivered) {
   if (incident.severity != decision::Severity::kActionOptional) return false;
-  if (decision.verdict != Verdict::ignore) return false;
+  const bool dropped = delivered == Delivered::dropped || delivered == Delivered::failed;
+  if (decision.verdict != Verdict::ignore && !dropped) return false;
   return decision.reason == wire::Reason::vm_not_running ||
          shim.rules_now().policy == decision::Policy::kRecommended;
 }
@@ -217,7 +217,7 @@ void note_outcome(memfail_shim& shim, const Case& incident, const decision::Deci
   const bool undone =
       delivered == Delivered::stale || decision.reason == wire::Reason::vm_not_running;
   if (again && !told && !undone) shim.poison.note_to_tell(incident.where, false);
-  if (!again && is_remembered(shim, incident, decision)) {
+  if (!again && is_remembered(shim, incident, decision, delivered)) {
     shim.poison.note_to_tell(incident.where, true);
   }
 }
@@ -252,7 +252,7 @@ int close_case(memfail_shim& shim, const Case& incident, const Choice& choice) {
   if (!claim_outcome(shim, incident.claim, outcome)) return MEMFAIL_RESUME;
   MEMFAIL_STEP(outcome_claimed);
   const Result result = carry_out(shim, incident, choice);
-  const Choice final = escalated(choice, result.delivered);
+  const Choice final = escalated(choice, result);
   outcome = outcome_of(incident, final, result);
   const memfail_incident told = incident_of(incident.report, outcome, incident.where.lost_size);
   CellState& cell = shim.cell(incident.claim.id);
@@ -318,7 +318,7 @@ int handle_without_cell(memfail_lane& lane, const wire::ReportLine& report) {
   incident.snapshot = take_snapshot(lane);
   const Choice choice = fall_back(shim, incident);
   const Result result = carry_out(shim, incident, choice);
-  const Choice final = escalated(choice, result.delivered);
+  const Choice final = escalated(choice, result);
   const memfail_incident told =
       incident_of(report, outcome_of(incident, final, result), incident.where.lost_size);
   note_outcome(shim, incident, final.decision, result.delivered);

@@ -9,6 +9,7 @@
 #include "sidecar/decision/severity.h"
 #include "sidecar/decision/vcpu_state.h"
 #include "vmm_shim/handle.h"
+#include "vmm_shim/regions.h"
 #include "vmm_shim/snapshot.h"
 #include "vmm_shim/verdict.h"
 
@@ -28,6 +29,14 @@ decision::Judgement judge(const memfail_lane& lane, decision::MachineCheck recor
                           const wire::SnapshotLine& snapshot) {
   record.status |= decision::kStatusAr;
   return decision::qemu_injection(lane.shim->profile, record, snapshot);
+}
+
+// Whether the record's address is a guest physical one (SDM vol. 3, MCi_MISC: what an
+// address is without MISC is the model's own business).
+bool names_memory(const decision::MachineCheck& record) {
+  constexpr std::uint64_t kBoth = decision::kStatusAddrv | decision::kStatusMiscv;
+  constexpr std::uint64_t kPhysical = 2;
+  return (record.status & kBoth) == kBoth && (record.misc >> 6 & 7) == kPhysical;
 }
 
 // In SMM CR4.MCE reads 0, and a nested guest's CR4 is its own: neither says whether
@@ -90,7 +99,7 @@ void make_incident(memfail_lane& lane, const shm::Claim& claim, const wire::Snap
 
 }  // namespace
 
-OperatorAnswer check_injection(const memfail_shim& shim, const OperatorRequest& request) {
+OperatorAnswer check_injection(memfail_shim& shim, const OperatorRequest& request) {
   const decision::MachineCheck& record = request.record;
   if (shim.profile.mcg_cap_configured == 0 || banks_of(shim) == 0) {
     return refused(OperatorRefusal::no_mce);
@@ -103,6 +112,9 @@ OperatorAnswer check_injection(const memfail_shim& shim, const OperatorRequest& 
   }
   if (request.broadcast && !decision::broadcasts(shim.profile)) {
     return refused(OperatorRefusal::no_broadcast, shim.profile.cpuid_1_eax);
+  }
+  if (names_memory(record) && !region_of_gpa(shim, record.address)) {
+    return refused(OperatorRefusal::not_in_ram, record.address);
   }
   return {};
 }

@@ -168,6 +168,15 @@ wire::Delivered judge(const decision::MachineCheck& record, const wire::Snapshot
   return written && queued ? wire::Delivered::delivered : wire::Delivered::dropped;
 }
 
+// KVM drops an uncorrected record whose reporting the guest switched off, for all banks
+// or for this one.
+wire::Reason why_dropped(const decision::MachineCheck& record, std::uint64_t mcg_ctl,
+                         std::uint64_t bank_ctl) {
+  if ((record.status & decision::kStatusUc) == 0) return wire::Reason::dropped_by_kvm;
+  if (mcg_ctl != kAllOnes) return wire::Reason::mcg_ctl_off;
+  return bank_ctl != kAllOnes ? wire::Reason::bank_ctl_off : wire::Reason::dropped_by_kvm;
+}
+
 }  // namespace
 
 wire::SnapshotLine take_snapshot(const memfail_lane& lane) {
@@ -200,17 +209,20 @@ wire::SnapshotLine take_snapshot(const memfail_lane& lane) {
 
 ReadBack read_back(const memfail_lane& lane, const decision::MachineCheck& record,
                    const wire::SnapshotLine& before) {
-  MsrList<3> list;
+  const std::uint32_t bank = kMsrBank0Ctl + 4 * record.bank;
+  const bool has_ctl = (lane.shim->profile.mcg_cap_kvm & decision::kMcgCapCtlP) != 0;
+  MsrList<5> list;
   list.add(kMsrMcgStatus);
-  list.add(kMsrBank0Ctl + 4 * record.bank + 1U);
-  list.add(kMsrBank0Ctl + 4 * record.bank + 2U);
+  for (std::uint32_t i = 0; i < 3; ++i) list.add(bank + i);
+  if (has_ctl) list.add(kMsrMcgCtl);
   ReadBack unread;
   unread.delivered = wire::Delivered::unverified;
   if (!list.read(lane.vcpu_fd)) return unread;
   Draft after;
   read_events(lane.vcpu_fd, after);
   after.mcg_status = list[0];
-  return {judge(record, before, after, list[1], list[2]), list[1], list[0]};
+  return {judge(record, before, after, list[2], list[3]), list[2], list[0],
+          why_dropped(record, has_ctl ? list[4] : kAllOnes, list[1])};
 }
 
 }  // namespace memfail::shim

@@ -14,6 +14,8 @@ struct ReadBack {
   wire::Delivered delivered = wire::Delivered::unknown;
   std::uint64_t status = 0;  // MCi_STATUS as it stands now
   std::uint64_t mcg_status = 0;
+  // Of a dropped one: which of KVM's own rules it was, as far as can be seen now.
+  wire::Reason why = wire::Reason::dropped_by_kvm;
 };
 
 // `before`: the snapshot the injection was decided on.

@@ -41,7 +41,7 @@ TEST_F(EscalationTest, WhatKvmDropsEndsAsThePolicyHasIt) {
     rig.set_msr(reference::kMsrMcgCtl, 0);
     const int flag = otherwise == Verdict::reset ? MEMFAIL_DO_RESET : MEMFAIL_DO_PAUSE;
     EXPECT_EQ(inject_or(rig, otherwise), flag);
-    expect_end(rig, otherwise, Delivered::dropped, Reason::dropped_by_kvm);
+    expect_end(rig, otherwise, Delivered::dropped, Reason::mcg_ctl_off);
   }
 }
 

@@ -97,6 +97,7 @@ TEST_F(InjectTest, WhatKvmDropsSilentlyIsReadBackAsDropped) {
     rig.set_msr(bank ? reference::kMsrMc0Ctl + 4 * 9 : reference::kMsrMcgCtl, 0);
     const auto outcome = inject_by_sidecar(rig, rig.attach());
     EXPECT_EQ(outcome.delivered(), Delivered::dropped);
+    EXPECT_EQ(outcome.reason(), bank ? Reason::bank_ctl_off : Reason::mcg_ctl_off);
     EXPECT_EQ(rig.queued(), -1);
     EXPECT_EQ(rig.bank_status(9), 0U);
   }

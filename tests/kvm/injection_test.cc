@@ -95,6 +95,43 @@ TEST_F(OrderTest, WhatQemuRefusesIsRefused) {
   EXPECT_TRUE(rig.incidents().empty());
 }
 
+TEST_F(OrderTest, ARecordOfMemoryThatTheGuestDoesNotHaveIsRefused) {
+  constexpr std::uint64_t kMiscv = std::uint64_t{1} << 59;
+  constexpr std::uint64_t kNowhere = std::uint64_t{1} << 40;
+  Rig rig(1, allow);
+  FakeSidecar& sidecar = attach(rig);
+  memfail_mce outside = record();
+  outside.addr = kNowhere;
+  const auto answer = inject(rig, sidecar, outside);
+  EXPECT_EQ(answer.refusal, OperatorRefusal::not_in_ram);
+  EXPECT_EQ(answer.value, kNowhere);
+  EXPECT_TRUE(rig.incidents().empty());
+  outside.status &= ~kMiscv;  // which address that is, is not said
+  EXPECT_EQ(inject(rig, sidecar, outside).refusal, OperatorRefusal::none);
+  ASSERT_EQ(rig.incidents().size(), 1U);
+}
+
+TEST_F(OrderTest, AVcpuThatHasNotStartedGetsNeither) {
+  Rig rig(2, allow);
+  FakeSidecar& sidecar = attach(rig);
+  rig.set_started(false, 1);
+  EXPECT_EQ(inject(rig, sidecar, record(), 1).refusal, OperatorRefusal::vcpu_not_started);
+  sidecar.send_drill(Rig::gpa(3), wire::DrillKind::action_required, 1);
+  EXPECT_EQ(take(rig, sidecar, 1).refusal, OperatorRefusal::vcpu_not_started);
+  EXPECT_TRUE(rig.incidents().empty());
+}
+
+// In SMM CR4.MCE reads 0, whatever the guest has: neither a reset nor an injection is right.
+TEST_F(OrderTest, AVcpuInSmmIsNotReady) {
+  Rig rig(1, allow);
+  ASSERT_TRUE(rig.run_until(PORT_READY));
+  FakeSidecar& sidecar = attach(rig);
+  rig.set_cr4_mce(false);
+  if (!rig.enter_smm()) GTEST_SKIP() << "this KVM has no SMM: NOTHING WAS TESTED";
+  EXPECT_EQ(inject(rig, sidecar, record()).refusal, OperatorRefusal::vcpu_unready);
+  EXPECT_TRUE(rig.incidents().empty());
+}
+
 TEST_F(OrderTest, AGuestThatHasSwitchedItOffIsToldNothing) {
   for (const bool bank : {false, true}) {
     Rig rig(1, allow);

@@ -105,6 +105,27 @@ TEST_F(RememberedTest, WithoutASidecarTheFallbackTellsIt) {
   EXPECT_FALSE(has_to_tell(rig));
 }
 
+TEST_F(RememberedTest, WhatKvmDroppedIsToldWhenTheGuestTakesItAgain) {
+  Rig rig;
+  ASSERT_TRUE(rig.run_until(PORT_READY));
+  FakeSidecar& sidecar = rig.attach();
+  rig.set_msr(reference::kMsrMcgCtl, 0);
+  let_inject(sidecar, 1, 3);
+  rig.raise(kOptional, 3);
+  EXPECT_EQ(rig.handle(), MEMFAIL_RESUME);
+  ASSERT_EQ(rig.incidents().size(), 1U);
+  EXPECT_EQ(rig.incidents()[0].verdict, static_cast<int>(Verdict::inject));
+  EXPECT_EQ(rig.incidents()[0].delivered, static_cast<int>(Delivered::dropped));
+  EXPECT_EQ(rig.incidents()[0].reason, static_cast<int>(Reason::mcg_ctl_off));
+  EXPECT_TRUE(has_to_tell(rig));
+  rig.set_msr(reference::kMsrMcgCtl, ~std::uint64_t{0});
+  let_inject(sidecar, 2, 3);
+  resume(rig);
+  EXPECT_EQ(rig.run_posted(0), 1U);
+  expect_told(rig, 3);
+  EXPECT_FALSE(has_to_tell(rig));
+}
+
 TEST_F(RememberedTest, APassTellsOneAndTheNextNotBeforeTheGuestIsReadyAgain) {
   Rig rig;
   FakeSidecar& sidecar = rig.attach();

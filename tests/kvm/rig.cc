@@ -136,6 +136,20 @@ void Rig::set_msr(std::uint32_t index, std::uint64_t value, std::uint32_t vcpu) 
   if (::ioctl(fd(vcpu), reference::kSetMsrs, &list) != 1) reference::die("KVM_SET_MSRS");
 }
 
+bool Rig::enter_smm(std::uint32_t vcpu) const {
+  kvm_vcpu_events events{};
+  if (::ioctl(fd(vcpu), KVM_GET_VCPU_EVENTS, &events) != 0) return false;
+  events.flags |= KVM_VCPUEVENT_VALID_SMM;
+  events.smi.smm = 1;
+  return ::ioctl(fd(vcpu), KVM_SET_VCPU_EVENTS, &events) == 0;
+}
+
+void Rig::set_started(bool started, std::uint32_t vcpu) const {
+  kvm_mp_state state{};
+  state.mp_state = started ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
+  must(::ioctl(fd(vcpu), KVM_SET_MP_STATE, &state), "KVM_SET_MP_STATE");
+}
+
 int Rig::queued(std::uint32_t vcpu) const {
   kvm_vcpu_events events{};
   must(::ioctl(fd(vcpu), KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");

@@ -49,6 +49,9 @@ class Rig {
   // The exception queued or injected; -1: none.
   [[nodiscard]] int queued(std::uint32_t vcpu = 0) const;
   void set_cr4_mce(bool on, std::uint32_t vcpu = 0) const;
+  // Into system management mode; false: this KVM has none.
+  [[nodiscard]] bool enter_smm(std::uint32_t vcpu = 0) const;
+  void set_started(bool started, std::uint32_t vcpu = 0) const;
   // As the guest's handler does: ready for the next one.
   void recover(std::uint32_t vcpu = 0) const;
 

@@ -85,6 +85,13 @@ TEST_F(VerdictTest, AnInjectionThatTheVmmCannotDoHasFailed) {
   EXPECT_EQ(outcome().delivered(), Delivered::failed);
 }
 
+TEST_F(VerdictTest, AnOptionalOneThatFailedIsRemembered) {
+  vm_.set_mce_answer = -22;
+  handle_answered(kOptional, inject_optional(TestVm::gpa(1)));
+  EXPECT_EQ(outcome().delivered(), Delivered::failed);
+  EXPECT_TRUE(vm_.shim()->poison.has_to_tell());
+}
+
 TEST_F(VerdictTest, WhatFailedEndsAsTheVerdictHasItOtherwise) {
   vm_.set_mce_answer = -22;
   const auto reply = inject_required(TestVm::gpa(1), wire::SiblingRule::none, Verdict::pause);
