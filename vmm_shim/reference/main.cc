@@ -47,7 +47,8 @@ VmmConfig vmm_config(const Options& options, const Needs& needs) {
   config.failures.name = options.name;
   config.failures.uuid = options.uuid;
   config.failures.cpu = cpu_model(needs.vendor.value_or(options.vendor.value_or(Vendor::kIntel)));
-  config.failures.mcg_cap_configured = kMcgCap | needs.mcg_cap;
+  if (!needs.amd_recovery) config.failures.cpu.cpuid_80000007_ebx = 0;
+  config.failures.mcg_cap_configured = (kMcgCap | needs.mcg_cap) & ~needs.mcg_cap_off;
   config.failures.vcpus = std::max(needs.vcpus, options.vcpus.value_or(1));
   config.failures.deadline_ms = std::max(needs.deadline_ms, options.deadline_ms);
   config.failures.fallback = options.fallback;

@@ -25,6 +25,10 @@ void play_ucna(Stage& stage);
 // plays_unready.cc: a guest that cannot be told now, or never.
 void play_cr4_mce_clear(Stage& stage);
 void play_mcip_set(Stage& stage);
+void play_no_software_recovery(Stage& stage);
+void play_no_recovery_amd(Stage& stage);
+void play_banks_full(Stage& stage);
+void play_double_fault(Stage& stage);
 void play_sibling_queued(Stage& stage);
 void play_ap_not_started(Stage& stage);
 void play_mcg_ctl_off(Stage& stage);
@@ -32,6 +36,7 @@ void play_bank_ctl_off(Stage& stage);
 void play_emulated_access(Stage& stage);
 void play_ao_told_later(Stage& stage);
 void play_reset_repairs(Stage& stage);
+void play_reset_pool_empty(Stage& stage);
 
 // plays_many.cc: more of it than one guest should have.
 void play_no_progress(Stage& stage);

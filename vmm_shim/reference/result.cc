@@ -36,6 +36,8 @@ Json describe(const Incident& incident) {
           {"mcg_status", hex(what.mce.mcg_status)}};
 }
 
+Json describe(std::uint64_t gpa) { return hex(gpa); }
+
 Json describe(const Moment& moment) { return {{"at_us", moment.at_us}, {"text", moment.text}}; }
 
 template <typename Items>
@@ -57,13 +59,15 @@ Json describe(const Vmm& vmm, const Scenario& scenario, const std::string& no_si
           {"mcg_cap",
            {{"configured", hex(config.mcg_cap_configured)}, {"kvm", hex(config.mcg_cap_kvm)}}},
           {"sidecar", no_sidecar.empty() ? "attached" : no_sidecar},
+          {"page_size", vmm.test_region().page_size()},
+          {"broken", list(vmm.broken())},
           {"guest", list(vmm.view().banks())},
           {"incidents", list(vmm.incidents())},
           {"timeline", list(vmm.timeline().moments())}};
 }
 
 void append(Json& story, const Json& later) {
-  for (const char* part : {"guest", "incidents", "timeline"}) {
+  for (const char* part : {"broken", "guest", "incidents", "timeline"}) {
     for (const Json& item : later[part]) story[part].push_back(item);
   }
 }

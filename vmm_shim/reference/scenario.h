@@ -24,6 +24,8 @@ struct Needs {
   std::optional<RamKind> ram = {};
   std::size_t spare_ram = 0;        // more of it that the host must have free
   std::uint64_t mcg_cap = 0;        // more bits of MCG_CAP
+  std::uint64_t mcg_cap_off = 0;    // bits of it that are left out
+  bool amd_recovery = true;         // an AMD guest has overflow recovery and SUCCOR
   bool marks = false;               // pages that are poisoned by a mark (UFFDIO_POISON)
   unsigned deadline_ms = 0;         // for a verdict, at least: many have to meet first
 };

@@ -38,6 +38,7 @@ struct Access {
 }  // namespace
 
 void Stage::break_page(std::uint32_t offset) {
+  vmm_->note_broken(GUEST_TEST_REGION + offset);
   vmm_->timeline().note("guest page " + hex(GUEST_TEST_REGION + offset) + " breaks");
   if (!real()) return;
   const std::size_t size = vmm_->test_region().page_size();
@@ -90,7 +91,14 @@ void Stage::vcpu_told_of_broken(unsigned vcpu, std::uint32_t offset) {
   });
 }
 
+void Stage::note_if_guests(const std::byte* at) const {
+  const Memory& region = vmm_->test_region();
+  if (at < region.data() || at >= region.data() + region.size()) return;
+  vmm_->note_broken(GUEST_TEST_REGION + static_cast<std::uint64_t>(at - region.data()));
+}
+
 void Stage::this_thread_told_of_broken(std::byte* at) {
+  note_if_guests(at);
   const auto address = reinterpret_cast<std::uint64_t>(at);
   vmm_->timeline().note("host page " + hex(address) + " breaks, a thread of the VMM is told");
   if (!real()) return raise_sigbus(BUS_MCEERR_AO, address, kPageShift);
@@ -99,6 +107,7 @@ void Stage::this_thread_told_of_broken(std::byte* at) {
 }
 
 void Stage::this_thread_touches_broken(std::byte* at) {
+  note_if_guests(at);
   const auto address = reinterpret_cast<std::uint64_t>(at);
   if (!real()) return raise_sigbus(BUS_MCEERR_AR, address, kPageShift);
   reference::break_page(at, std::size_t{1} << kPageShift);

@@ -81,6 +81,7 @@ class Stage {
   std::uint64_t hva(std::uint32_t offset) const { return vmm_->test_region().hva() + offset; }
   unsigned backing_shift() const { return vmm_->test_region().page_size() > 4096 ? 21 : 12; }
   bool repairs_are_told() const;
+  void note_if_guests(const std::byte* at) const;
 
   Vmm* vmm_;  // after a migration, the destination
   std::unique_ptr<Vmm> destination_;

@@ -29,7 +29,7 @@ std::string why_kvm_refuses(const Needs& needs) {
     return "without an in-kernel interrupt controller every vCPU is started";
   }
   const UniqueFd vcpu = machine.create_vcpu(0);
-  const std::uint64_t mcg_cap = kMcgCap | needs.mcg_cap;
+  const std::uint64_t mcg_cap = (kMcgCap | needs.mcg_cap) & ~needs.mcg_cap_off;
   if (can_offer(machine, vcpu.get(), mcg_cap)) return {};
   return "KVM_X86_SETUP_MCE refuses MCG_CAP " + hex(mcg_cap) + "; this host's KVM offers " +
          hex(machine.mce_capabilities());

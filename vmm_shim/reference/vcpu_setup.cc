@@ -7,8 +7,6 @@
 namespace memfail::reference {
 namespace {
 
-constexpr unsigned kBanks = kMcgCap & 0xff;
-
 kvm_segment segment(std::uint64_t base, std::uint8_t type) {
   kvm_segment result{};
   result.base = base;

@@ -17,7 +17,8 @@ struct VcpuSetup {
 };
 
 // Ten banks, as QEMU gives; a guest needs SER_P to survive an action-required one.
-inline constexpr std::uint64_t kMcgCap = 10 | kMcgCtlP | kMcgSerP;
+inline constexpr unsigned kBanks = 10;
+inline constexpr std::uint64_t kMcgCap = kBanks | kMcgCtlP | kMcgSerP;
 
 // Once, after KVM_CREATE_VCPU. Returns MCG_CAP as the guest will read it: KVM may
 // hide capabilities it accepted.

@@ -184,6 +184,16 @@ VmState Vmm::state() const {
   return state_;
 }
 
+void Vmm::note_broken(std::uint64_t gpa) {
+  const std::lock_guard lock(mutex_);
+  broken_.push_back(gpa);
+}
+
+std::vector<std::uint64_t> Vmm::broken() const {
+  const std::lock_guard lock(mutex_);
+  return broken_;
+}
+
 std::vector<Incident> Vmm::incidents() const {
   const std::lock_guard lock(mutex_);
   return incidents_;

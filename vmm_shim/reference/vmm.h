@@ -64,6 +64,9 @@ class Vmm : private FailureHost, private VcpuHost {
   const Memory& test_region() const { return test_; }
   const FailureConfig& config() const { return config_.failures; }
   const VmmConfig& setup() const { return config_; }
+  // Guest addresses of the pages that a scenario broke. Any thread.
+  void note_broken(std::uint64_t gpa);
+  std::vector<std::uint64_t> broken() const;
 
  private:
   // What memfail asks of us.
@@ -104,6 +107,7 @@ class Vmm : private FailureHost, private VcpuHost {
   VmState state_ = VmState::kRunning;
   bool reset_wanted_ = false;
   std::vector<Incident> incidents_;
+  std::vector<std::uint64_t> broken_;
 };
 
 }  // namespace memfail::reference

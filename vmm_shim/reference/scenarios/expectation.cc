@@ -22,6 +22,16 @@ constexpr ExpectedEvent kQueuedAr{"guest", "ignore", true, true, "retry", "mce-p
 constexpr ExpectedEvent kUntouched{"guest", "ignore", false, false, "ignore", "untouched", "none"};
 constexpr ExpectedEvent kBusyAr{"guest", "reset", true, true, "reset", "previous-mce-in-progress",
                                 "none"};
+constexpr ExpectedEvent kBusyArLeftAlone{"guest",  "ignore",          true,  true,
+                                         "ignore", "mce-in-progress", "none"};
+constexpr ExpectedEvent kNoSoftwareRecovery{
+    "guest", "reset", true, false, "reset", "no-software-recovery", "none"};
+constexpr ExpectedEvent kNoSoftwareRecoveryQemu{
+    "hypervisor", "fatal", true, false, "abort", "no-software-recovery", "none"};
+constexpr ExpectedEvent kNoRecovery{"guest", "reset", true, false, "reset", "no-recovery", "none"};
+constexpr ExpectedEvent kBanksFull{"guest", "reset", true, false, "reset", "no-free-bank", "none"};
+constexpr ExpectedEvent kDoubleFault{"guest", "reset", true, false, "reset", "double-fault-queued",
+                                     "none"};
 constexpr ExpectedEvent kNotEnabled{"guest", "reset",           true,  false,
                                     "reset", "mce-not-enabled", "none"};
 // vCPU 0 was told; the broadcast met a vCPU that resets the VM.
@@ -54,6 +64,9 @@ constexpr ExpectedEvent kDeferred{"guest",           "inject",       false,     
 constexpr ExpectedEvent kNowhere{"hypervisor", "fatal", true, false, "abort", "no-address", "none"};
 constexpr ExpectedEvent kRepaired{"hypervisor", "ignore", false,  false, "none",    "repaired",
                                   "none",       {},       "none", 1,     "repaired"};
+constexpr ExpectedEvent kPoolEmpty{"hypervisor",   "ignore", false, false,  "none",
+                                   "not-repaired", "none",   {},    "none", 1,
+                                   "pool-empty"};
 constexpr ExpectedEvent kNoProgress{"guest", "reset", true, false, "reset", "no-progress", "none"};
 constexpr ExpectedEvent kStorm{"hypervisor", "ignore", false, false,  "none",
                                "storm",      "none",   {},    "none", 64};
@@ -204,6 +217,42 @@ std::vector<Expectation> unready_rows() {
   };
 }
 
+// The guest's CPUs are not made for it, or are busy with worse.
+std::vector<Expectation> unfit_rows() {
+  return {
+      {.scenario = "mcip-set-amd",
+       .vm = "reset",
+       .events = {kToldAr, kBusyAr, kRepaired, kRepaired},
+       .under = Under::kRecommended},
+      {.scenario = "mcip-set-amd",
+       .vm = "running",
+       .events = {kToldAr, kBusyArLeftAlone},
+       .repeats = true,
+       .under = Under::kQemu},
+      {.scenario = "no-software-recovery",
+       .vm = "reset",
+       .events = {kNoSoftwareRecovery, kRepaired},
+       .under = Under::kRecommended},
+      {.scenario = "no-software-recovery",
+       .vm = "aborted",
+       .events = {kNoSoftwareRecoveryQemu},
+       .under = Under::kQemu},
+      {.scenario = "no-recovery-amd",
+       .vm = "reset",
+       .events = {kNoRecovery, kRepaired},
+       .under = Under::kRecommended},
+      {.scenario = "no-recovery-amd", .vm = "running", .events = {kToldAr}, .under = Under::kQemu},
+      {.scenario = "banks-full",
+       .vm = "reset",
+       .events = {kBanksFull, kRepaired},
+       .under = Under::kRecommended},
+      {.scenario = "double-fault-queued",
+       .vm = "reset",
+       .events = {kDoubleFault, kRepaired},
+       .under = Under::kRecommended},
+  };
+}
+
 // It is told later, or otherwise, or has a clean page after its reset.
 std::vector<Expectation> later_rows() {
   return {
@@ -232,6 +281,10 @@ std::vector<Expectation> later_rows() {
        .vm = "reset",
        .events = {kNotEnabled, kRepaired},
        .may_miss = MayMiss::kWithoutHugePages},
+      {.scenario = "reset-pool-empty",
+       .vm = "reset",
+       .events = {kNotEnabled, kPoolEmpty},
+       .may_miss = MayMiss::kWithoutBoth},
   };
 }
 
@@ -305,8 +358,8 @@ std::vector<Expectation> driven_rows() {
 const std::vector<Expectation>& table() {
   static const std::vector<Expectation> rows = [] {
     std::vector<Expectation> all;
-    for (const auto& part : {told_rows(), many_rows(), own_rows(), unready_rows(), later_rows(),
-                             migrated_rows(), ordered_rows(), driven_rows()}) {
+    for (const auto& part : {told_rows(), many_rows(), own_rows(), unready_rows(), unfit_rows(),
+                             later_rows(), migrated_rows(), ordered_rows(), driven_rows()}) {
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;

@@ -27,7 +27,7 @@ struct ExpectedEvent {
 enum class Drive { kPlain, kAbsent, kKilled, kSilent, kOrdered };
 
 // Where a scenario may be reported as unsupported and the run still be good.
-enum class MayMiss { kNowhere, kAnywhere, kWithoutRealPoison, kWithoutHugePages };
+enum class MayMiss { kNowhere, kAnywhere, kWithoutRealPoison, kWithoutHugePages, kWithoutBoth };
 
 // The policies under which a row counts.
 enum class Under { kBoth, kQemu, kRecommended };

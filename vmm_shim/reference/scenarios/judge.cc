@@ -23,6 +23,8 @@ bool may_be_unsupported(MayMiss where, const Host& host) {
       return !host.real_poison;
     case MayMiss::kWithoutHugePages:
       return !host.lab;
+    case MayMiss::kWithoutBoth:
+      return !host.lab || !host.real_poison;
     case MayMiss::kNowhere:
       break;
   }
@@ -91,6 +93,34 @@ void compare_counts(const Outcome& outcome, Problems& problems) {
   if (counted != incidents) {
     problems.push_back("the events count " + std::to_string(counted) + " incidents of " +
                        std::to_string(incidents));
+  }
+}
+
+std::uint64_t number(const Json& hex) { return std::stoull(hex.get<std::string>(), nullptr, 16); }
+
+// Whether that page, or the huge page around it, is one that the scenario broke.
+bool is_broken(const Json& vmm, std::uint64_t gpa) {
+  const std::uint64_t size = vmm["page_size"].get<std::uint64_t>();
+  return std::ranges::any_of(
+      vmm["broken"], [&](const Json& broken) { return number(broken) / size == gpa / size; });
+}
+
+// An event that names a page of the guest's names one that broke, and all that is lost
+// with it. What an operator asked for breaks nothing, and a VMM that aborts has no time
+// to say what did.
+void compare_places(const Outcome& outcome, Problems& problems) {
+  const bool broke = outcome.expected->drive != Drive::kOrdered && outcome.vmm.contains("missed");
+  for (const Json& event : outcome.events) {
+    const Json& details = event["data"]["memfail"];
+    if (details["gpa"].is_null() || details["reason"] == "operator-request") continue;
+    const std::string gpa = details["gpa"].get<std::string>();
+    if (details["size"] != outcome.vmm["page_size"]) {
+      problems.push_back("the event of " + gpa + " says that " + details["size"].dump() +
+                         " bytes are lost, not " + outcome.vmm["page_size"].dump());
+    }
+    if (broke && !is_broken(outcome.vmm, number(details["gpa"]))) {
+      problems.push_back("an event names " + gpa + ", which is not broken");
+    }
   }
 }
 
@@ -229,6 +259,7 @@ std::vector<std::string> judge(const Outcome& outcome, const Host& host) {
   compare_order(outcome, problems);
   compare_events(outcome, host, problems);
   compare_counts(outcome, problems);
+  compare_places(outcome, problems);
   compare_guest(outcome, problems);
   return problems;
 }

@@ -26,8 +26,14 @@ Json expected_of(const Expectation& expected) {
 Json seen_of(const Outcome& outcome) {
   if (!outcome.unsupported.empty() || !outcome.vmm.is_object()) return nullptr;
   Json events = Json::array();
-  for (const Json& event : outcome.events) events.push_back(essence(event));
+  for (const Json& event : outcome.events) {
+    events.push_back(essence(event));
+    for (const char* place : {"gpa", "size"}) {
+      events.back()[place] = event["data"]["memfail"][place];
+    }
+  }
   return {{"vm", outcome.vmm.value("vm", "")},
+          {"broken", outcome.vmm.value("broken", Json::array())},
           {"events", events},
           {"guest", outcome.vmm.value("guest", Json::array())}};
 }
