@@ -29,6 +29,7 @@ wire::Repair result_of(PageResult result) {
     case PageResult::kStillPoisoned:
       return wire::Repair::still_poisoned;
     case PageResult::kPoolEmpty:
+      return wire::Repair::pool_empty;
     case PageResult::kNoPage:
       return wire::Repair::no_page;
     default:
@@ -52,10 +53,13 @@ wire::Repair repair(memfail_shim& shim, const PoisonedPage& page) {
 
 }  // namespace
 
+// From the end: the dispatching thread, which may take pages out meanwhile, puts the
+// last one in such a place, and that was seen already.
 std::uint32_t repair_all(memfail_shim& shim) {
   std::uint32_t left = 0;
   PoisonedPage page;
-  for (std::uint32_t i = 0; shim.poison.page(i, page); ++i) {
+  for (auto i = static_cast<std::uint32_t>(shim.poison.size()); i-- > 0;) {
+    if (!shim.poison.page(i, page)) continue;
     if (page.repair == wire::Repair::repaired) continue;  // before, and not said yet
     const wire::Repair result = repair(shim, page);
     shim.poison.note_repair(page.hva, result);

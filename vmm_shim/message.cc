@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "vmm_shim/message.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 
 #include "shm/control_socket.h"
+#include "shm/reply_wait.h"
 
 namespace memfail::shim {
 namespace {
@@ -24,6 +27,23 @@ int send_body(memfail_shim& shim, Builder& builder, wire::Body type, flatbuffers
   if (result == 0) ++session.next_message;
   return result;
 }
+
+// CLOCK_REALTIME, as it was at moments of CLOCK_MONOTONIC.
+class Calendar {
+ public:
+  Calendar() {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    begin_us_ = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+                static_cast<std::uint64_t>(now.tv_nsec) / 1000 - shm::monotonic_ns() / 1000;
+  }
+  [[nodiscard]] std::uint64_t us(std::uint64_t monotonic_ns) const {
+    return monotonic_ns == 0 ? 0 : begin_us_ + monotonic_ns / 1000;
+  }
+
+ private:
+  std::uint64_t begin_us_ = 0;  // of CLOCK_MONOTONIC
+};
 
 std::array<char, 37> uuid_text(const std::uint8_t (&uuid)[16]) {
   std::array<char, 37> text{};
@@ -82,7 +102,9 @@ std::uint8_t* FixedBuffer::allocate(std::size_t size) {
 static_assert(MEMFAIL_ALLOW_DRILLS == static_cast<std::uint64_t>(wire::Feature::drills));
 static_assert(MEMFAIL_ALLOW_INJECTIONS == static_cast<std::uint64_t>(wire::Feature::injections));
 
-std::uint64_t features(const memfail_shim& shim) { return shim.config.allow; }
+std::uint64_t features(const memfail_shim& shim) {
+  return shim.config.allow | static_cast<std::uint64_t>(wire::Feature::live_rules);
+}
 
 int send_hello(memfail_shim& shim) {
   Session& session = shim.session;
@@ -127,10 +149,19 @@ int send_vcpu_state(memfail_shim& shim, std::uint32_t index, bool online) {
 int send_poison_pages(memfail_shim& shim, std::span<const PoisonedPage> pages) {
   FixedBuffer memory(shim.session.buffer);
   Builder builder(shm::kMaxMessage, &memory);
+  const Calendar calendar;
   std::array<wire::PoisonPage, kPagesPerMessage> list;
   for (std::size_t i = 0; i < pages.size(); ++i) {
     const PoisonedPage& page = pages[i];
-    list[i] = {page.hva, page.gpa, page.size, page.told, page.drill, page.repair};
+    list[i] = {page.hva,
+               page.gpa,
+               page.size,
+               page.told,
+               page.drill,
+               page.repair,
+               page.reports,
+               calendar.us(page.first_ns),
+               calendar.us(page.last_ns)};
   }
   const auto vector = builder.CreateVectorOfStructs(list.data(), pages.size());
   const std::uint32_t epoch = shim.guest_epoch.load(std::memory_order_acquire);

@@ -21,15 +21,27 @@ int fail_blob(memfail_error* error, const shm::Error& why) {
               static_cast<unsigned long long>(why.limit));
 }
 
-// Fills shim.records; pages that the guest cannot see now have no address to go by.
-std::uint32_t collect(memfail_shim& shim) {
-  std::uint32_t count = 0;
+// Where the guest has that memory now: its regions may have moved since it broke.
+std::uint64_t gpa_now(const decision::Region& region, std::uint64_t hva) {
+  return region.gpa == wire::kNoAddress ? wire::kNoAddress : region.gpa + (hva - region.hva);
+}
+
+// Fills shim.records; how many. -EADDRNOTAVAIL: a page that the guest cannot see at
+// the moment has no address to go by, and the destination would not know of it.
+int collect(memfail_shim& shim) {
+  int count = 0;
   PoisonedPage page;
   for (std::uint32_t i = 0; shim.poison.page(i, page); ++i) {
-    if (page.repair == wire::Repair::repaired || page.gpa == wire::kNoAddress) continue;
+    if (page.repair == wire::Repair::repaired) continue;
+    const auto region = region_at(shim, page.hva);
+    // No RAM any more: nobody can meet it. Or not from its start on.
+    if (!region && !region_at(shim, page.hva + page.size - 1)) continue;
+    const std::uint64_t gpa = region ? gpa_now(*region, page.hva) : wire::kNoAddress;
+    if (gpa == wire::kNoAddress && page.drill) continue;
+    if (gpa == wire::kNoAddress) return -EADDRNOTAVAIL;
     const std::uint32_t told = page.told ? kPoisonTold : 0;
     const std::uint32_t drill = page.drill ? kPoisonDrill : 0;
-    shim.records[count++] = {page.gpa, page.size, told | drill};
+    shim.records[count++] = {gpa, page.size, told | drill};
   }
   return count;
 }
@@ -71,8 +83,10 @@ int take_over(memfail_shim& shim, const Place& place, memfail_error* error) {
                   static_cast<unsigned long long>(place.page.gpa), text);
     }
   }
-  shim.poison.add(place.page);
-  return 0;
+  // One that is known here as well, or broke meanwhile, stays as it is known here.
+  if (shim.poison.add(place.page) || shim.poison.is_broken(place.page.hva)) return 0;
+  return fail(error, -ENOSPC, "poison list: no room for guest page 0x%llx",
+              static_cast<unsigned long long>(place.page.gpa));
 }
 
 }  // namespace
@@ -82,7 +96,9 @@ namespace shim_ns = memfail::shim;
 
 long memfail_poison_export(memfail_shim* shim, void* buffer, size_t size) {
   if (shim->poison.left_out() != 0) return -EOVERFLOW;
-  const std::uint32_t count = shim_ns::collect(*shim);
+  const int collected = shim_ns::collect(*shim);
+  if (collected < 0) return collected;
+  const auto count = static_cast<std::uint32_t>(collected);
   const std::size_t needed = shim_ns::poison_blob_size(count);
   if (size < needed) return static_cast<long>(needed);
   const std::span<std::byte> blob(static_cast<std::byte*>(buffer), size);

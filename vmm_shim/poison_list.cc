@@ -71,7 +71,7 @@ PoisonedPage* PoisonList::find_or_add(const decision::Classification& where) {
   if (PoisonedPage* known = find(where.hva); known != nullptr) return known;
   const std::uint32_t count = count_.load(std::memory_order_relaxed);
   if (count == capacity_) {
-    left_out_.fetch_add(1, std::memory_order_relaxed);
+    note_left_out();
     return nullptr;
   }
   const std::uint64_t start = start_of(where);
@@ -115,6 +115,8 @@ decision::History PoisonList::note_report(const decision::Classification& where,
   if (anew) count_to_tell();
   if (anew || !known) page->drill = report.drill;
   history.known = page->reports++ != 0;
+  if (page->first_ns == 0) page->first_ns = report.now_ns;
+  page->last_ns = std::max(page->last_ns, report.now_ns);
   history.guest_told = page->told;
   if (report.severity == decision::Severity::kActionRequired) {
     count_repeat(*page, where.hva, report, window_ns);

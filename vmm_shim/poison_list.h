@@ -24,6 +24,8 @@ struct PoisonedPage {
   std::uint64_t window_ns = 0;  // since when `repeats` are counted
   std::uint32_t repeats = 0;    // rounds of action-required reports in that time
   std::uint32_t reports = 0;
+  std::uint64_t first_ns = 0;  // CLOCK_MONOTONIC of the first and the last; 0: none here
+  std::uint64_t last_ns = 0;
   std::bitset<512> met;         // small pages met in it; beyond 2 MiB some share a bit
   std::bitset<shm::kMaxVcpus> round;  // the vCPUs that met it in the last of these
   bool told = false;     // a record of it was delivered to the guest
@@ -78,6 +80,9 @@ class PoisonList {
   bool add(const PoisonedPage& page);
   // The guest has forgotten everything.
   void forget_told();
+
+  // A page that never came here. Signal handlers too.
+  void note_left_out() { left_out_.fetch_add(1, std::memory_order_relaxed); }
 
   std::uint32_t capacity() const { return capacity_; }
   std::uint64_t size() const { return count_.load(std::memory_order_acquire); }

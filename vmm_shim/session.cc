@@ -227,6 +227,30 @@ void pump(memfail_shim& shim) {
   }
 }
 
+bool take_rules(memfail_shim& shim, const wire::FallbackRules& given) {
+  const auto rules = decision::from_wire(given);
+  if (!rules) {
+    remember(shim.session, "the sidecar's rules are out of range");
+    return false;
+  }
+  const shm::Locked lock(shim.rules_mutex);
+  shim.rules = *rules;
+  const bool qemu = rules->policy == decision::Policy::kQemu;
+  shim.outside_rule.store(qemu ? wire::Verdict::abort : rules->outside);
+  return true;
+}
+
+// By the new ones the guest may be told what it was not told by the old.
+bool on_rules(memfail_shim& shim, const wire::Rules& message) {
+  constexpr auto kLive = static_cast<std::uint64_t>(wire::Feature::live_rules);
+  if (shim.session.step == Step::kHelloSent || (shim.session.features & kLive) == 0) {
+    remember(shim.session, "rules out of state: not agreed on");
+    return false;
+  }
+  shim.tell_wanted.store(1, std::memory_order_release);
+  return take_rules(shim, *message.rules());
+}
+
 bool on_welcome(memfail_shim& shim, const wire::Welcome& welcome, const shm::Received& received) {
   Session& session = shim.session;
   if (session.step != Step::kHelloSent || received.fd_count != 1) {
@@ -241,11 +265,7 @@ bool on_welcome(memfail_shim& shim, const wire::Welcome& welcome, const shm::Rec
              kProtocolVersion, static_cast<unsigned long long>(features(shim)));
     return false;
   }
-  const auto rules = decision::from_wire(*welcome.rules());
-  if (!rules) {
-    remember(session, "the sidecar's rules are out of range");
-    return false;
-  }
+  if (!take_rules(shim, *welcome.rules())) return false;
   const auto placed = shm::replace_peer_area(received.fds[0].get(), shm::AreaKind::kReply,
                                              shim.geometry, session.id, shim.reply_mapping);
   if (!placed) {
@@ -256,12 +276,6 @@ bool on_welcome(memfail_shim& shim, const wire::Welcome& welcome, const shm::Rec
     return false;
   }
   MEMFAIL_STEP(reply_area_mapped);
-  {
-    const shm::Locked lock(shim.rules_mutex);
-    shim.rules = *rules;
-    const bool qemu = rules->policy == decision::Policy::kQemu;
-    shim.outside_rule.store(qemu ? wire::Verdict::abort : rules->outside);
-  }
   session.area_serial.fetch_add(1, std::memory_order_acq_rel);
   session.resume_low = welcome.resume_key()->low();
   session.resume_high = welcome.resume_key()->high();
@@ -309,6 +323,8 @@ bool on_message(memfail_shim& shim, const shm::Received& received) {
       return on_welcome(shim, *message->body_as_Welcome(), received);
     case wire::Body::Ack:
       return on_ack(shim, *message->body_as_Ack());
+    case wire::Body::Rules:
+      return on_rules(shim, *message->body_as_Rules());
     case wire::Body::Drill:
       return ask_for_drill(shim, message->id(), *message->body_as_Drill());
     case wire::Body::Inject:

@@ -89,9 +89,11 @@ bool may_pause(const memfail_shim& shim, const Answer& answer) {
 void remember_for_dispatch(memfail_shim& shim, const wire::ReportLine& report) {
   for (auto& place : shim.met_outside) {
     std::uint64_t empty = 0;
-    if (place.compare_exchange_strong(empty, report.hva(), std::memory_order_acq_rel)) break;
+    if (place.compare_exchange_strong(empty, report.hva(), std::memory_order_acq_rel)) {
+      return wake_dispatch(shim);
+    }
   }
-  wake_dispatch(shim);
+  shim.poison.note_left_out();
 }
 
 // Waits until the sidecar has the report on record (or cannot), then writes the

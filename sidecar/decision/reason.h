@@ -124,9 +124,9 @@ struct EnumNames<wire::Reason> {
 template <>
 struct EnumNames<wire::Repair> {
   static constexpr bool kFlags = false;
-  static constexpr auto kNames =
-      std::to_array<std::string_view>({"none", "repaired", "still-poisoned", "pinned", "persistent",
-                                       "read-only", "private-file", "no-hva", "no-page", "failed"});
+  static constexpr auto kNames = std::to_array<std::string_view>(
+      {"none", "repaired", "still-poisoned", "pinned", "persistent", "read-only", "private-file",
+       "no-hva", "no-page", "failed", "pool-empty"});
 };
 
 template <>

@@ -95,9 +95,9 @@ bool Connection::receive_one() {
   return send_answer();
 }
 
+// More than one where new rules wait behind an answer.
 bool Connection::send_answer() {
-  const auto answer = dialogue_.answer();
-  if (!answer.empty()) {
+  for (auto answer = dialogue_.answer(); !answer.empty(); answer = dialogue_.answer()) {
     const int fd = dialogue_.answer_fd();
     const int result = shm::send_message(fd_.get(), answer, std::span(&fd, fd >= 0 ? 1U : 0U));
     if (result == -EAGAIN && dialogue_.state() != session::DialogueState::kEnded) {
@@ -117,6 +117,12 @@ bool Connection::send_answer() {
     return false;
   }
   return true;
+}
+
+void Connection::renew_rules() {
+  if (over_) return;
+  dialogue_.renew_rules();
+  send_answer();
 }
 
 std::expected<void, std::string> Connection::give(const session::Order& order) {

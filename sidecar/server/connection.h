@@ -62,6 +62,8 @@ class Connection final : private PollTarget {
   std::uint64_t resume(std::uint64_t now_ms);
 
   // Puts it to the VMM. Or why not, in one line.
+  // The session's rules are others now.
+  void renew_rules();
   std::expected<void, std::string> give(const session::Order& order);
 
   // The peer has hung up, whether or not that was noticed yet.

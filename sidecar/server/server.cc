@@ -370,6 +370,7 @@ std::expected<std::uint64_t, std::string> Server::load_policy(std::string_view n
   options_.policy = name;
   options_.policy_set = std::move(*set);
   table_.renew_rules();
+  for (const auto& connection : connections_) connection->renew_rules();
   journal::EventFields event;
   event.realtime_us = realtime_us();
   event.reason = wire::Reason::policy_changed;

@@ -80,6 +80,20 @@ std::span<const std::byte> Dialogue::answer() const {
 void Dialogue::answer_sent() {
   builder_.Clear();
   reply_fd_.reset();
+  say_rules();
+}
+
+void Dialogue::renew_rules() {
+  constexpr auto kLive = static_cast<std::uint64_t>(wire::Feature::live_rules);
+  rules_due_ = session_ != nullptr && (session_->features() & kLive) != 0;
+  say_rules();
+}
+
+void Dialogue::say_rules() {
+  if (!answer().empty() || session_ == nullptr || state_ == DialogueState::kEnded) return;
+  if (std::exchange(rules_due_, false)) {
+    encode_rules(builder_, ++sent_, session_->config().rules);
+  }
 }
 
 // What is never received is closed by the kernel, which asks nobody.

@@ -39,6 +39,10 @@ class Dialogue {
   // state kEnded the connection closes after it. Never throws at what a peer sent.
   void take(std::span<const std::byte> packet, shm::Received& received);
 
+  // Sends the VMM the rules of its session, if it takes them while it is attached: answer()
+  // has them once what is under way is sent.
+  void renew_rules();
+
   std::span<const std::byte> answer() const;
   int answer_fd() const { return reply_fd_.get(); }  // goes with the answer; or -1
   void answer_sent();
@@ -71,6 +75,7 @@ class Dialogue {
   std::optional<Refusal> operator_answer(const wire::Message& message, shm::Received& received);
   std::optional<Refusal> goodbye(const wire::Message& message, shm::Received& received);
   void acknowledge(const wire::Message& message);
+  void say_rules();
   void discard(shm::Received& received);
 
   SessionTable& table_;
@@ -79,6 +84,7 @@ class Dialogue {
   DialogueState state_ = DialogueState::kAwaitHello;
   Session* session_ = nullptr;
   std::uint64_t sent_ = 0;  // messages
+  bool rules_due_ = false;
   std::uint64_t ordered_ = 0;  // the message that is to be answered; 0: none
   flatbuffers::FlatBufferBuilder builder_{512};
   shm::UniqueFd reply_fd_;

@@ -34,6 +34,14 @@ bool same_line(const std::byte* at, const shm::LineKey& key, std::uint64_t n, co
          std::memcmp(&now, &copy, sizeof copy) == 0;
 }
 
+KnownPage known_page(const wire::PoisonPage& page) {
+  KnownPage known{page.hva(), page.gpa(), page.size(), page.told(), false, page.drill()};
+  known.reports = page.reports();
+  known.first_us = page.first_us();
+  known.last_us = page.last_us();
+  return known;
+}
+
 }  // namespace
 
 // ---- the end of an incident ----------------------------------------------------
@@ -144,11 +152,8 @@ std::optional<Refusal> Intake::take_pages(const wire::PoisonPages& message) {
                           static_cast<std::uint64_t>(page->repair()),
                           static_cast<std::uint64_t>(wire::Repair::MAX));
     }
-    if (page->repair() != wire::Repair::none) {
-      take_repair(*page);
-    } else {
-      known.push_back({page->hva(), page->gpa(), page->size(), page->told(), false, page->drill()});
-    }
+    if (page->repair() != wire::Repair::none) take_repair(*page);
+    if (page->repair() != wire::Repair::repaired) known.push_back(known_page(*page));
   }
   poison_.rebuild(known, message.epoch());
   return std::nullopt;

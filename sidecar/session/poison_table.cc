@@ -49,6 +49,15 @@ void count_report(Loss& loss, bool drill, std::uint64_t realtime_us) {
   loss.drill = loss.drill && drill;
 }
 
+// Both sides have counted since they first knew of it: the longer memory counts.
+void take_over(Loss& loss, const KnownPage& known) {
+  loss.drill = loss.drill && known.drill;
+  loss.reports = std::max(loss.reports, known.reports);
+  const bool earlier = known.first_us != 0 && known.first_us < loss.first_us;
+  if (loss.first_us == 0 || earlier) loss.first_us = known.first_us;
+  loss.last_us = std::max(loss.last_us, known.last_us);
+}
+
 // A nested guest's record cannot be read back (`unverified`): better told twice
 // than never.
 bool tells_guest(const PageOutcome& outcome) {
@@ -152,7 +161,7 @@ void PoisonTable::rebuild_one(const KnownPage& known, std::uint32_t guest_epoch)
   }
   Loss* loss = find_or_add(*number, known.gpa, known.size);
   Page* page = loss == nullptr ? nullptr : add_page(*number);
-  if (loss != nullptr) loss->drill = loss->drill && known.drill;
+  if (loss != nullptr) take_over(*loss, known);
   if (page == nullptr) {
     ++refused_;
   } else if (known.told) {

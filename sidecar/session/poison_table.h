@@ -43,8 +43,8 @@ struct Loss {
   PageRange range;
   std::uint64_t gpa = wire::kNoAddress;  // of its start
   std::uint64_t reports = 0;
-  std::uint64_t first_us = 0;  // CLOCK_REALTIME of the first and last report;
-  std::uint64_t last_us = 0;   // 0: none since this sidecar attached
+  std::uint64_t first_us = 0;  // CLOCK_REALTIME of the first and last report; 0: none
+  std::uint64_t last_us = 0;   // that this VMM knows of
   bool drill = false;          // nothing but drills spoke of it
 };
 
@@ -61,6 +61,9 @@ struct KnownPage {
   bool told = false;       // the guest, of these 4 KiB
   bool repaired = false;
   bool drill = false;
+  std::uint64_t reports = 0;   // of the loss, so far
+  std::uint64_t first_us = 0;
+  std::uint64_t last_us = 0;
 };
 
 struct PoisonCapacity {
@@ -95,7 +98,8 @@ class PoisonTable {
   void note_repaired(std::uint64_t hva, std::uint64_t gpa, std::uint64_t size);
 
   // At attach: adds what the VMM lists to what is known. `told` counts for that
-  // life of the guest.
+  // life of the guest. What another sidecar counted goes on; a report that was under
+  // way when it died may be in the VMM's count already, and is counted here again.
   void rebuild(std::span<const KnownPage> known, std::uint32_t guest_epoch);
 
   const Losses& broken() const { return broken_; }

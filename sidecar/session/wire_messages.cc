@@ -31,6 +31,13 @@ void encode_welcome(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id,
   finish(builder, id, wire::Body::Welcome, welcome.Finish().Union());
 }
 
+void encode_rules(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id,
+                  const decision::Rules& given) {
+  builder.Clear();
+  const wire::FallbackRules rules = decision::to_wire(given);
+  finish(builder, id, wire::Body::Rules, wire::CreateRules(builder, &rules).Union());
+}
+
 void encode_ack(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id, std::uint64_t of) {
   builder.Clear();
   finish(builder, id, wire::Body::Ack, wire::CreateAck(builder, of).Union());

@@ -24,6 +24,8 @@ struct WelcomeFields {
 
 void encode_welcome(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id,
                     const WelcomeFields& fields);
+void encode_rules(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id,
+                  const decision::Rules& given);
 void encode_ack(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id, std::uint64_t of);
 void encode_order(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id, const Order& order);
 void encode_error(flatbuffers::FlatBufferBuilder& builder, std::uint64_t id,

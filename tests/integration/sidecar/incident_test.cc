@@ -29,6 +29,9 @@ class Incidents : public ::testing::Test {
   json event(int n) { return json::parse(stream_line(daemon_.events(), kAll, n + 1)); }
   json details(int n) { return event(n)["data"]["memfail"]; }
 
+  json pages() {
+    return json::parse(stream_line(daemon_.ctl(), "{\"command\":\"pages\"}\n"))["pages"];
+  }
   json status() {
     return json::parse(stream_line(daemon_.ctl(), "{\"command\":\"status\"}\n"))["sessions"];
   }
@@ -229,6 +232,28 @@ TEST_F(Incidents, ManyVmsAtOnce) {
   for (const auto& peer : peers) claims.push_back(ask(*peer));
   for (std::uint64_t i = 0; i < kVms; ++i) ASSERT_TRUE(peers[i]->wait_reply(claims[i])) << i;
   EXPECT_EQ(status().size(), kVms);
+}
+
+// What a VMM lists that another sidecar served: the counts and times go on, and a page
+// that a reset could not repair is as broken as before.
+TEST_F(Incidents, TheTableOfBrokenPagesIsRebuiltWithItsHistory) {
+  Peer peer(daemon_.vms());
+  ASSERT_TRUE(peer.attach());
+  constexpr std::uint64_t kRam = 0x7f0000000000;
+  constexpr std::uint64_t kFirst = 1'700'000'000'000'000, kLast = kFirst + 5'000'000;
+  peer.send_pages(
+      {{kRam + 0x3000, 0x3000, 4096, true, false, wire::Repair::none, 7, kFirst, kLast},
+       {kRam + 0x5000, 0x5000, 4096, false, false, wire::Repair::pinned, 2, kFirst, kLast}});
+  ASSERT_TRUE(peer.receive().is_ack());
+  const json list = pages();
+  ASSERT_EQ(list.size(), 2U) << list;
+  EXPECT_EQ(list[0]["reports"], 7);
+  EXPECT_EQ(list[0]["first-us"], kFirst);
+  EXPECT_EQ(list[0]["last-us"], kLast);
+  EXPECT_EQ(list[0]["told-pages"], 1);
+  EXPECT_EQ(list[1]["gpa"], "0x5000");
+  EXPECT_EQ(list[1]["repaired"], false);
+  EXPECT_EQ(list[1]["reports"], 2);
 }
 
 }  // namespace

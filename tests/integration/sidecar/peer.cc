@@ -160,6 +160,13 @@ void Peer::send_guest_reset() {
   send(builder);
 }
 
+void Peer::send_pages(const std::vector<wire::PoisonPage>& pages) {
+  Builder builder;
+  finish(builder, Body::PoisonPages,
+         wire::CreatePoisonPages(builder, 0, builder.CreateVectorOfStructs(pages)).Union());
+  send(builder);
+}
+
 void Peer::send_goodbye() {
   Builder builder;
   finish(builder, Body::Goodbye, wire::CreateGoodbye(builder).Union());

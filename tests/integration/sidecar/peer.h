@@ -67,6 +67,7 @@ class Peer {
   void send_commit(std::uint32_t generation, std::uint32_t regions);
   void send_vcpu_state(std::uint32_t index);
   void send_guest_reset();
+  void send_pages(const std::vector<wire::PoisonPage>& pages);
   void send_goodbye();
   // To message `of`: done as that incident, or refused.
   void send_order_answer(std::uint64_t of, const shm::Claim& claim);

@@ -101,6 +101,23 @@ TEST_F(PolicyLoad, DecidesTheNextIncidentOfAVmThatIsThere) {
   EXPECT_EQ(after->reason(), Reason::policy);
 }
 
+// Its fallback is to decide by it as well, when memfaild is gone.
+TEST_F(PolicyLoad, IsSentToAVmThatTakesItWhileItIsAttached) {
+  constexpr auto kLive = static_cast<std::uint64_t>(wire::Feature::live_rules);
+  Peer live(daemon_.vms());
+  Peer old(daemon_.vms());
+  ASSERT_TRUE(live.attach({.session = {1, 1}, .features = kLive}));
+  ASSERT_TRUE(old.attach({.session = {2, 2}}));
+  ASSERT_EQ(policy("load", file(kRemember)).status, 0);
+  const Answer said = live.receive();
+  ASSERT_NE(said.message(), nullptr);
+  const wire::Rules* rules = said.message()->body_as_Rules();
+  ASSERT_NE(rules, nullptr);
+  EXPECT_EQ(rules->rules()->optional(), 2) << "remember";
+  old.send_vcpu_state(1);
+  EXPECT_TRUE(old.receive().is_ack()) << "and nothing before it";
+}
+
 TEST_F(PolicyLoad, ChangesOnlyTheVmsItMatches) {
   Peer db(daemon_.vms());
   Peer web(daemon_.vms());

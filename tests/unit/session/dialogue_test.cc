@@ -62,6 +62,10 @@ Builder message_of(Body body) {
         return wire::CreateDrill(builder, 0x1000).Union();
       case Body::Inject:
         return wire::CreateInject(builder).Union();
+      case Body::Rules: {
+        const wire::FallbackRules none;
+        return wire::CreateRules(builder, &none).Union();
+      }
       case Body::OperatorAnswer:
         return wire::CreateOperatorAnswer(builder, 2).Union();
       case Body::Ack:
@@ -149,6 +153,7 @@ const Expected kTable[] = {
     {Body::PoisonPages, {kNo, kCommit, kReady, kNo}},
     {Body::Drill, {kNo, kNo, kNo, kNo}},
     {Body::Inject, {kNo, kNo, kNo, kNo}},
+    {Body::Rules, {kNo, kNo, kNo, kNo}},
     // To nothing that was asked; see Orders.
     {Body::OperatorAnswer, {kNo, kNo, kNo, kNo}},
 };

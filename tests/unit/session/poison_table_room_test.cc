@@ -74,6 +74,26 @@ TEST_F(PoisonTableRebuildTest, IsRebuiltFromWhatTheVmmLists) {
   EXPECT_EQ(table_.broken().begin()->second.reports, 1U);
 }
 
+TEST_F(PoisonTableRebuildTest, ARebuildGoesOnWithTheLongerMemory) {
+  note(report_of(0x5000));
+  const Loss before = table_.broken().begin()->second;
+  const KnownPage less[] = {{.hva = kRamHva + 0x5000, .gpa = 0x5000, .size = kSmall}};
+  table_.rebuild(less, 0);
+  EXPECT_EQ(table_.broken().begin()->second.reports, before.reports);
+  EXPECT_EQ(table_.broken().begin()->second.first_us, before.first_us);
+  const KnownPage more[] = {{.hva = kRamHva + 0x5000,
+                             .gpa = 0x5000,
+                             .size = kSmall,
+                             .reports = 9,
+                             .first_us = 1,
+                             .last_us = before.last_us + 5}};
+  table_.rebuild(more, 0);
+  const Loss& after = table_.broken().begin()->second;
+  EXPECT_EQ(after.reports, 9U);
+  EXPECT_EQ(after.first_us, 1U);
+  EXPECT_EQ(after.last_us, before.last_us + 5);
+}
+
 TEST_F(PoisonTableRebuildTest, ARebuildAddsToWhatIsKnown) {
   note(report_of(0x5000), 100);
   note(report_of(0x6000), 100);

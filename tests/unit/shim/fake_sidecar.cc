@@ -143,6 +143,12 @@ void FakeSidecar::send_ack(std::uint64_t of) {
   });
 }
 
+void FakeSidecar::send_rules(const wire::FallbackRules& rules) {
+  send([&](flatbuffers::FlatBufferBuilder& builder) {
+    return std::pair(wire::Body::Rules, wire::CreateRules(builder, &rules).Union());
+  });
+}
+
 void FakeSidecar::send_error(const char* text) {
   send([&](flatbuffers::FlatBufferBuilder& builder) {
     return std::pair(wire::Body::Error, wire::CreateError(builder, wire::ErrorCode::limit,

@@ -46,6 +46,7 @@ class FakeSidecar {
   void make_reply_area();         // fresh; retired := freed
   void send_welcome(const WelcomeWith& with = {});
   void send_ack(std::uint64_t of);
+  void send_rules(const wire::FallbackRules& rules);
   void send_error(const char* text);
   void send_drill(std::uint64_t gpa, wire::DrillKind kind, std::uint32_t vcpu = 0);
   void send_inject(const memfail_mce& record, std::uint32_t vcpu = 0, bool broadcast = false);

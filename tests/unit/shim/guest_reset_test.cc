@@ -6,12 +6,14 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <vector>
 
 #include "tests/unit/shim/fake_sidecar.h"
 #include "tests/unit/shim/test_vm.h"
+#include "vmm_shim/poison_blob.h"
 #include "vmm_shim/state.h"
 
 namespace memfail::test {
@@ -114,6 +116,9 @@ TEST_F(GuestResetTest, ASidecarThatAttachesIsSentWhatIsBroken) {
   memfail_shim_dispatch(vm_.shim());
   const auto pages = heard();
   ASSERT_EQ(pages.size(), 2U);
+  EXPECT_EQ(pages[0].reports(), 1U);
+  EXPECT_GT(pages[0].first_us(), 0U);
+  EXPECT_EQ(pages[0].first_us(), pages[0].last_us());
   EXPECT_EQ(pages[0].hva(), vm_.hva(3));
   EXPECT_EQ(pages[1].hva(), vm_.hva(9));
   EXPECT_EQ(pages[1].repair(), wire::Repair::none);
@@ -156,6 +161,45 @@ TEST_F(GuestResetTest, TheListOfBrokenPagesGoesToAnotherHost) {
   EXPECT_FALSE(readable(9));
   EXPECT_EQ(memfail_guest_reset(destination.shim()), 0);
   EXPECT_TRUE(readable(3));
+}
+
+// All of its RAM, at another guest address, or (kNoAddress) where the guest cannot see it.
+void move_ram(const TestVm& vm, std::uint64_t gpa) {
+  memfail_error error{};
+  memfail_regions_begin(vm.shim());
+  ASSERT_EQ(memfail_regions_remove(vm.shim(), 0, &error), 0) << error.text;
+  const memfail_region moved = region(0, gpa, kRamPages * kPage, vm.hva());
+  ASSERT_EQ(memfail_regions_add(vm.shim(), &moved, &error), 0) << error.text;
+  ASSERT_EQ(memfail_regions_commit(vm.shim(), &error), 0) << error.text;
+}
+
+TEST_F(GuestResetTest, APageGoesByTheAddressThatTheGuestHasItAtNow) {
+  constexpr std::uint64_t kElsewhere = std::uint64_t{1} << 32;
+  lose(vm_, 3);
+  move_ram(vm_, kElsewhere);
+  std::array<shim::PoisonRecord, 4> records;
+  const auto count = shim::read_poison_blob(exported(vm_), records);
+  ASSERT_TRUE(count);
+  ASSERT_EQ(*count, 1U);
+  EXPECT_EQ(records[0].gpa, kElsewhere + 3 * kPage);
+}
+
+// A list without it would let the guest meet a clean page at the destination.
+TEST_F(GuestResetTest, WithAPageThatTheGuestCannotSeeNowThereIsNoListUntilItCan) {
+  lose(vm_, 3);
+  move_ram(vm_, wire::kNoAddress);
+  EXPECT_EQ(memfail_poison_export(vm_.shim(), nullptr, 0), -EADDRNOTAVAIL);
+  move_ram(vm_, TestVm::gpa(0));
+  EXPECT_EQ(exported(vm_).size(), shim::poison_blob_size(1));
+}
+
+TEST_F(GuestResetTest, OfRamThatIsGoneNothingIsListed) {
+  lose(vm_, 3);
+  memfail_error error{};
+  memfail_regions_begin(vm_.shim());
+  ASSERT_EQ(memfail_regions_remove(vm_.shim(), 0, &error), 0) << error.text;
+  ASSERT_EQ(memfail_regions_commit(vm_.shim(), &error), 0) << error.text;
+  EXPECT_EQ(exported(vm_).size(), shim::poison_blob_size(0));
 }
 
 TEST_F(GuestResetTest, ABadListIsRefusedWholeWithAReason) {

@@ -16,13 +16,17 @@
 #include <set>
 #include <thread>
 
+#include "sidecar/decision/fallback_rules.h"
 #include "tests/unit/shim/fake_sidecar.h"
 #include "tests/unit/shim/test_vm.h"
+#include "vmm_shim/state.h"
 
 namespace memfail::test {
 namespace {
 
 using ::testing::HasSubstr;
+
+constexpr auto kLiveRules = static_cast<std::uint64_t>(wire::Feature::live_rules);
 
 class SessionTest : public ::testing::Test {
  protected:
@@ -146,7 +150,7 @@ TEST_F(SessionTest, AnotherProtocolVersionIsRefused) {
 
 TEST_F(SessionTest, FeaturesThatWereNotOfferedAreRefused) {
   greet();
-  sidecar_.send_welcome({.features = 4});
+  sidecar_.send_welcome({.features = 8});
   expect_dropped("features");
 }
 
@@ -166,6 +170,36 @@ TEST_F(SessionTest, AMessageThatIsTheVmmsToSendEndsTheSession) {
                  wire::MessageIdentifier());
   sidecar_.send_bytes(std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())));
   expect_dropped("ours to send");
+}
+
+TEST_F(SessionTest, NewRulesCountAtOnceAndOutlastTheSidecar) {
+  sidecar_.agree_on(kLiveRules);
+  ASSERT_TRUE(sidecar_.attach(vm_));
+  decision::Rules rules;
+  rules.untold = rules.outside = wire::Verdict::pause;
+  sidecar_.send_rules(decision::to_wire(rules));
+  memfail_shim_dispatch(vm_.shim());
+  EXPECT_EQ(vm_.shim()->rules_now().untold, wire::Verdict::pause);
+  EXPECT_EQ(vm_.shim()->outside_rule.load(), wire::Verdict::pause);
+  sidecar_.hang_up();
+  ASSERT_TRUE(dispatch_until(MEMFAIL_ATTACHING));
+  EXPECT_EQ(vm_.shim()->rules_now().untold, wire::Verdict::pause);
+}
+
+TEST_F(SessionTest, RulesThatCannotBeEndTheSession) {
+  sidecar_.agree_on(kLiveRules);
+  ASSERT_TRUE(sidecar_.attach(vm_));
+  decision::Rules rules;
+  rules.repeat_limit = 0;
+  sidecar_.send_rules(decision::to_wire(rules));
+  expect_dropped("rules are out of range");
+  EXPECT_EQ(vm_.shim()->rules_now().untold, wire::Verdict::reset);
+}
+
+TEST_F(SessionTest, RulesThatWereNotAgreedOnEndTheSession) {
+  ASSERT_TRUE(sidecar_.attach(vm_));
+  sidecar_.send_rules(decision::to_wire({}));
+  expect_dropped("rules out of state");
 }
 
 TEST_F(SessionTest, AnAcknowledgementBeforeTheWelcomeEndsTheSession) {

@@ -286,8 +286,9 @@ MEMFAIL_API int memfail_guest_reset(memfail_shim *shim);
 /* Writes the pages known to be broken as a versioned blob for the VMM's own stream:
  * on the source, with the vCPUs stopped for good. Returns the bytes it takes; nothing
  * is written where `size` is less (call with 0 to ask). -EOVERFLOW: there were more
- * than `max_poisoned`, and the destination would not know of all. One thread at a
- * time. */
+ * than `max_poisoned`, and the destination would not know of all. -EADDRNOTAVAIL: one
+ * lies in RAM that has no guest address at the moment, likewise: try again when it has
+ * one. One thread at a time. */
 MEMFAIL_API long memfail_poison_export(memfail_shim *shim, void *buffer, size_t size);
 
 /* On the destination, regions registered, memory received, no vCPU started: makes the
