@@ -244,7 +244,7 @@ TEST_F(NoDrillTest, ASidecarThatAsksAllTheSameIsDropped) {
     });
     sidecar.agree_on(allow);
     ASSERT_TRUE(sidecar.attach(vm));
-    EXPECT_EQ(sidecar.offered(), allow);
+    EXPECT_EQ(sidecar.offered(), allow | static_cast<std::uint64_t>(wire::Feature::live_rules));
     sidecar.send_drill(TestVm::gpa(3), kAr);
     memfail_shim_dispatch(vm.shim());
     EXPECT_TRUE(sidecar.was_hung_up());
