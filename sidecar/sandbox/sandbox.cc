@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "sidecar/sandbox/allocator.h"
 #include "sidecar/sandbox/descriptors.h"
 #include "sidecar/sandbox/landlock.h"
 #include "sidecar/sandbox/limits.h"
@@ -62,6 +63,7 @@ Sandbox::Done Sandbox::shed(std::span<const int> keep) {
 
 Sandbox::Done Sandbox::enter() {
   if (grade_ == Grade::kNone) return {};
+  keep_allocator_from_files();
   // Before the user namespace where we may: there, no lock goes beyond the limit any more,
   // and a fork would lose it.
   const bool alone = grade_ == Grade::kStrict && !kSanitized && enter_pid_namespace().has_value();

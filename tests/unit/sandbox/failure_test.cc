@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -172,6 +173,24 @@ TEST(Inside, AGreatBlockCanGrow) {
                      }};
   const End end = end_of(grow, Grade::kAuto, Thread::kLoop);
   EXPECT_TRUE(WIFEXITED(end.status) && WEXITSTATUS(end.status) == 0) << end.status;
+}
+
+// The C library's malloc would give memory back then, in a way that opens a file.
+TEST(Inside, AThreadCanFreeAllThatABurstTook) {
+  if (kSanitized) GTEST_SKIP() << "SKIPPED: a build with a sanitizer has no filter";
+  const Failure burst{"burst", 0, "", [] {
+                        std::vector<std::unique_ptr<char[]>> blocks;
+                        for (int i = 0; i < 256; ++i) {
+                          blocks.push_back(std::make_unique<char[]>(16 << 10));
+                        }
+                        while (!blocks.empty()) blocks.pop_back();
+                      }};
+  for (const Grade grade : {Grade::kAuto, Grade::kStrict}) {
+    for (const Thread thread : {Thread::kLoop, Thread::kJournal, Thread::kCloser}) {
+      const End end = end_of(burst, grade, thread);
+      EXPECT_TRUE(WIFEXITED(end.status) && WEXITSTATUS(end.status) == 0) << end.status;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Failures, FailureInside,
