@@ -47,12 +47,8 @@ std::string journal_line(const json& journal) {
                : ", no front: a death of memfaild loses what is recorded";
   if (front && !on_disk) out += ": survives memfaild, not the host";
   if (journal.value("degraded", false)) {
-    const json error = journal.value("error", json());
-    out += "\nDEGRADED: " +
-           (error.is_string() ? shown(error.get<std::string>())
-                              : std::string("the disk does not answer")) +
-           "; " + text_at(journal, "/at-risk") + " event(s) at risk, " +
-           text_at(journal, "/counted-only") + " incident(s) only counted";
+    out += "\nDEGRADED: " + text_at(journal, "/trouble") + "; " + text_at(journal, "/at-risk") +
+           " event(s) at risk, " + text_at(journal, "/counted-only") + " incident(s) only counted";
   }
   return out;
 }

@@ -95,7 +95,9 @@ std::expected<void, int> JournalFiles::confirm() {
   to_confirm_.reset();
   // A higher generation was begun elsewhere and not finished: the file with the
   // highest must remain the newest, so this one takes no more records.
-  if (newest.generation == generation_) current_ = Current{newest.file, newest.end};
+  if (newest.generation == generation_) {
+    current_ = Current{newest.file, newest.checkpoint_end, newest.end};
+  }
   durable_end_ = state_.next_seq();
   return {};
 }
@@ -111,6 +113,7 @@ std::expected<LiveState, int> JournalFiles::state_before(const NewestFile& newes
   if (frame->state != FrameState::kWhole) return std::unexpected(EIO);
   auto state = LiveState::from_checkpoint(frame->record.payload);
   if (!state) return std::unexpected(EIO);
+  state->limit_checkpoint(CheckpointRoom::of_file(geometry_.file_size));
   for (frame = reader.next(); frame && reader.offset() <= newest.end; frame = reader.next()) {
     if (frame->state != FrameState::kWhole || frame->record.number >= first_number) break;
     if (frame->record.number == 0) continue;
@@ -162,8 +165,9 @@ JournalFiles::Result JournalFiles::write_begin(std::uint32_t file, const SeqRang
     const wire::LossRecord loss(lost.from, lost.to - 1, realtime_us());
     stage_record(key(), {RecordType::kLoss, 0, 0, std::as_bytes(std::span(&loss, 1))});
   }
-  // A checkpoint as large as the file would leave no room for what follows it.
-  if (staged_.size() > geometry_.file_size / 2) return std::unexpected(EFBIG);
+  // It is never so large (checkpoint_room.h); one as large as the file would leave no room
+  // for what follows it.
+  if (staged_.size() > geometry_.file_size / 4 * 3) return std::unexpected(EFBIG);
   return write_staged(file, 0);
 }
 
@@ -175,7 +179,7 @@ JournalFiles::Result JournalFiles::begin() {
   uses_.set(file, {});
   if (const auto written = write_begin(file, lost); !written) return written;
   uses_.set(file, {generation_, state_.next_seq()});
-  current_ = Current{file, staged_.size()};
+  current_ = Current{file, staged_.size(), staged_.size()};
   kept_ = file;
   attempts_ = 0;
   return {};
@@ -212,9 +216,9 @@ Appended JournalFiles::write_fitting(std::span<const Record> records) {
   }
   const std::size_t count = stage(records);
   if (count == 0) {
-    const bool fresh = current_->end <= geometry_.file_size / 2;
+    const bool fresh = current_->end == current_->begin;
     abandon();
-    return {0, fresh ? EFBIG : 0};  // larger than half a file: it never fits
+    return {0, fresh ? EFBIG : 0};  // no file has more room than one that was just begun
   }
   const std::uint32_t file = current_->file;
   if (const auto written = write_staged(file, current_->end); !written) {

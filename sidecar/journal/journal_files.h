@@ -78,7 +78,8 @@ class JournalFiles {
   using Result = std::expected<void, int>;
   struct Current {
     std::uint32_t file = 0;
-    std::uint64_t end = 0;
+    std::uint64_t begin = 0;  // offset of the first record
+    std::uint64_t end = 0;    // and of the next one
   };
 
   Result leave_newest(std::uint64_t first_number, int error);

@@ -165,6 +165,7 @@ Recovery::Step Recovery::choose_newest() {
   auto state = LiveState::from_checkpoint(begun.checkpoint);
   if (!state) return senseless(*newest);
   found_.state = std::move(*state);
+  found_.state.limit_checkpoint(CheckpointRoom::of_file(geometry_.file_size));
   found_.uses.forget_before(begun.first_seq);
   found_.newest = NewestFile{
       *newest, begun.header.generation, begun.checkpoint_end, begun.checkpoint_end, begun.next_seq,
@@ -196,6 +197,7 @@ Recovery::Step Recovery::replay() {
 
 std::expected<Recovered, std::string> Recovery::run() {
   found_.uses = FileUses(geometry_.files);
+  found_.state.limit_checkpoint(CheckpointRoom::of_file(geometry_.file_size));
   for (std::uint32_t file = 0; file < geometry_.files; ++file) {
     if (const auto good = read_begin(file); !good) return Failure(good.error());
   }

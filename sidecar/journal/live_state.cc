@@ -10,6 +10,8 @@
 namespace memfail::journal {
 namespace {
 
+using For = CheckpointRoom::For;
+
 constexpr std::uint32_t kSlotLanes = 16;  // the process lane's, behind those of the vCPUs
 
 template <typename Table>
@@ -25,6 +27,15 @@ std::optional<Struct> copied(std::span<const std::byte> payload) {
   if (payload.size() != sizeof out) return std::nullopt;
   std::memcpy(static_cast<void*>(&out), payload.data(), sizeof out);
   return out;
+}
+
+template <typename Text>
+std::size_t texts_of(const BasicSession<Text>& session) {
+  return session.label.size() + session.vm_uuid.size() + session.vm_name.size();
+}
+
+bool has_marks(const LiveState::Lane& lane) {
+  return std::ranges::any_of(lane.evented, [](std::uint64_t n) { return n != 0; });
 }
 
 std::size_t place_of(std::uint64_t sequence) { return (sequence - 1) % LiveState::kPlaces; }
@@ -67,20 +78,25 @@ bool LiveState::apply_payload(const Record& record) {
 }
 
 bool LiveState::apply_verdict(const wire::VerdictRecord& verdict) {
-  if (verdict.sequence() == 0) return false;
+  if (verdict.sequence() == 0 || verdict.lane() >= kMaxLane) return false;
   Session* session = with_lane(verdict.session(), verdict.lane());
-  if (session == nullptr) return false;
+  if (session == nullptr) return true;
   Lane& lane = session->lanes[verdict.lane()];
   const std::size_t place = place_of(verdict.sequence());
   if (lane.evented[place] >= verdict.sequence()) return true;  // told already
   std::uint32_t& open = lane.open[place];
-  if (open == VerdictPool::kNone) {
-    ++session->open;
-  } else {
-    verdicts_.take(open);
-  }
+  if (open != VerdictPool::kNone) close_verdict(*session, open);
+  if (!room_.has(For::kVerdict, CheckpointRoom::kVerdictSize)) return true;
+  room_.take(CheckpointRoom::kVerdictSize);
+  ++session->open;
   open = verdicts_.put(verdict);
   return true;
+}
+
+void LiveState::close_verdict(Session& session, std::uint32_t& open) {
+  verdicts_.take(std::exchange(open, VerdictPool::kNone));
+  room_.give_back(CheckpointRoom::kVerdictSize);
+  --session.open;
 }
 
 bool LiveState::apply_event(const Record& record) {
@@ -109,7 +125,8 @@ bool LiveState::apply_folded(const wire::FoldedRecord& folded) {
   if (folded.sequence() == 0 || !mark(folded.session(), folded.lane(), folded.sequence())) {
     return false;
   }
-  ++sessions_[folded.session()].folded;
+  const auto session = sessions_.find(folded.session());
+  if (session != sessions_.end()) ++session->second.folded;
   return true;
 }
 
@@ -119,35 +136,63 @@ bool LiveState::apply_session(std::span<const std::byte> payload) {
       record->vcpus() > kMaxLane - kSlotLanes) {
     return false;
   }
-  Session& session = sessions_[*record->session()];
-  session.record = own(*record);
-  const std::size_t lanes = record->vcpus() + kSlotLanes;
-  if (session.lanes.size() < lanes) session.lanes.resize(lanes);
-  forget_if_over(*record->session());
+  OwnedSession session = own(*record);
+  const wire::Id128 id = session.session;
+  const bool ends = session.state == wire::SessionState::ended;
+  if (ends && !sessions_.contains(id)) return true;
+  // An end is taken whatever it costs: with it goes all that is over.
+  if (!ends && !has_room_for(view_of(session))) return true;
+  if (!sessions_.contains(id)) room_.take(CheckpointRoom::kSessionSize);
+  set_record(sessions_[id], std::move(session));
+  forget_if_over(id);
   return true;
+}
+
+void LiveState::set_record(Session& session, OwnedSession record) {
+  room_.give_back(session.texts);
+  session.texts = texts_of(record);
+  room_.take(session.texts);
+  const std::size_t lanes = record.vcpus + kSlotLanes;
+  if (session.lanes.size() < lanes) session.lanes.resize(lanes);
+  session.record = std::move(record);
 }
 
 void LiveState::skip_to(std::uint64_t number) { next_number_ = std::max(next_number_, number); }
 
 // The incident is done with, and with it what was promised for it.
 bool LiveState::mark(const wire::Id128& id, std::uint32_t lane, std::uint64_t sequence) {
+  if (lane >= kMaxLane) return false;
   Session* session = with_lane(id, lane);
-  if (session == nullptr) return false;
+  if (session == nullptr) return true;
   Lane& found = session->lanes[lane];
   const std::size_t place = place_of(sequence);
-  found.evented[place] = std::max(found.evented[place], sequence);
+  set_mark(*session, found, place, sequence);
   std::uint32_t& open = found.open[place];
   if (open != VerdictPool::kNone && verdicts_.at(open).sequence() <= sequence) {
-    verdicts_.take(std::exchange(open, VerdictPool::kNone));
-    --session->open;
+    close_verdict(*session, open);
   }
   return true;
 }
 
-// The session, known from here on, with room for this lane; null: there is no such lane.
+void LiveState::set_mark(Session& session, Lane& lane, std::size_t place, std::uint64_t sequence) {
+  if (!has_marks(lane)) {
+    if (!room_.has(For::kMark, CheckpointRoom::kMarkSize)) return;
+    room_.take(CheckpointRoom::kMarkSize);
+    ++session.marks;
+  }
+  lane.evented[place] = std::max(lane.evented[place], sequence);
+}
+
+// The session, known from here on, with room for this lane; null: it finds no room.
 LiveState::Session* LiveState::with_lane(const wire::Id128& id, std::uint32_t lane) {
-  if (lane >= kMaxLane) return nullptr;
-  Session& session = sessions_[id];
+  auto found = sessions_.find(id);
+  if (found == sessions_.end()) {
+    // Without a record it is known only as long as this process lives: of the least use.
+    if (!room_.has(For::kVerdict, CheckpointRoom::kSessionSize)) return nullptr;
+    room_.take(CheckpointRoom::kSessionSize);
+    found = sessions_.try_emplace(id).first;
+  }
+  Session& session = found->second;
   if (session.lanes.size() <= lane) session.lanes.resize(lane + std::size_t{1});
   return &session;
 }
@@ -156,11 +201,29 @@ LiveState::Session* LiveState::with_lane(const wire::Id128& id, std::uint32_t la
 void LiveState::forget_if_over(const wire::Id128& session) {
   const auto found = sessions_.find(session);
   if (found == sessions_.end() || !found->second.record) return;
-  const bool ended = found->second.record->state == wire::SessionState::ended;
-  if (ended && found->second.open == 0 && found->second.folded == 0) sessions_.erase(found);
+  const Session& over = found->second;
+  const bool ended = over.record->state == wire::SessionState::ended;
+  if (!ended || over.open != 0 || over.folded != 0) return;
+  room_.give_back(CheckpointRoom::kSessionSize + over.texts +
+                  over.marks * CheckpointRoom::kMarkSize);
+  sessions_.erase(found);
 }
 
 // ---- questions -----------------------------------------------------------------------
+
+bool LiveState::has_room_for_verdict() const {
+  return room_.has(For::kVerdict, CheckpointRoom::kSessionSize + CheckpointRoom::kVerdictSize);
+}
+
+bool LiveState::has_room_for(const SessionFields& session) const {
+  const auto known = sessions_.find(session.session);
+  const std::size_t texts = texts_of(session);
+  if (known == sessions_.end()) {
+    return room_.has(For::kSession, CheckpointRoom::kSessionSize + texts);
+  }
+  const std::size_t had = known->second.texts;
+  return texts <= had || room_.has(For::kSession, texts - had);
+}
 
 const LiveState::Lane* LiveState::find_lane(const IncidentId& id) const {
   const auto session = sessions_.find(id.session);
@@ -204,7 +267,7 @@ std::vector<wire::LaneMark> marks_of(const LiveState::Session& session) {
   std::vector<wire::LaneMark> out;
   for (std::uint32_t lane = 0; lane < session.lanes.size(); ++lane) {
     const auto& evented = session.lanes[lane].evented;
-    if (std::ranges::all_of(evented, [](std::uint64_t n) { return n == 0; })) continue;
+    if (!has_marks(session.lanes[lane])) continue;
     out.emplace_back(lane, 0, flatbuffers::span<const std::uint64_t, 4>(evented));
   }
   return out;
@@ -256,22 +319,30 @@ std::optional<LiveState> LiveState::from_checkpoint(std::span<const std::byte> p
 bool LiveState::restore(const wire::LiveSession& from) {
   if (from.session() == nullptr || sessions_.contains(*from.session())) return false;
   const wire::Id128 id = *from.session();
+  room_.take(CheckpointRoom::kSessionSize);
   Session& session = sessions_[id];
   if (const wire::SessionRecord* record = from.record()) {
     if (record->vcpus() > kMaxLane - kSlotLanes) return false;
-    session.record = own(*record);
-    session.lanes.resize(record->vcpus() + kSlotLanes);
+    set_record(session, own(*record));
   }
   session.folded = from.folded();
   session.lost_reports = from.lost_reports();
   session.backing_store = from.backing_store();
   for (unsigned i = 0; from.marks() != nullptr && i < from.marks()->size(); ++i) {
-    const wire::LaneMark* mark = from.marks()->Get(i);
-    if (with_lane(id, mark->lane()) == nullptr) return false;
-    std::ranges::copy(*mark->evented(), session.lanes[mark->lane()].evented.begin());
+    if (!restore_mark(id, *from.marks()->Get(i))) return false;
   }
   for (unsigned i = 0; from.open() != nullptr && i < from.open()->size(); ++i) {
     if (!apply_verdict(*from.open()->Get(i))) return false;
+  }
+  return true;
+}
+
+bool LiveState::restore_mark(const wire::Id128& id, const wire::LaneMark& mark) {
+  if (mark.lane() >= kMaxLane) return false;
+  Session& session = *with_lane(id, mark.lane());  // known, so there
+  for (std::uint32_t place = 0; place < kPlaces; ++place) {
+    const std::uint64_t sequence = mark.evented()->Get(place);
+    if (sequence != 0) set_mark(session, session.lanes[mark.lane()], place, sequence);
   }
   return true;
 }

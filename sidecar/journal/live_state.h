@@ -11,6 +11,9 @@
 // A cell's incidents come one after the other, so its events do. Incident n of a
 // lane counts in place (n - 1) % 4: in a vCPU's lane that is its cell, in a slot of
 // the process lane it only spreads what comes in order anyway.
+//
+// It is never larger than a checkpoint may be (checkpoint_room.h): what finds no room is a
+// record all the same, and changes the state no further than to its number and seq.
 #pragma once
 
 #include <array>
@@ -23,6 +26,7 @@
 
 #include "schema/event_generated.h"
 #include "schema/journal_generated.h"
+#include "sidecar/journal/checkpoint_room.h"
 #include "sidecar/journal/incident_id.h"
 #include "sidecar/journal/record_frame.h"
 #include "sidecar/journal/session_fields.h"
@@ -63,6 +67,8 @@ class LiveState {
     std::uint64_t lost_reports = 0;
     std::uint64_t backing_store = 0;
     std::uint32_t open = 0;
+    std::size_t texts = 0;  // bytes of those in its record
+    std::size_t marks = 0;  // lanes with an event
   };
   using Sessions = std::map<wire::Id128, Session, Id128Order>;
 
@@ -78,6 +84,14 @@ class LiveState {
 
   // Writes the state down, as the payload of a kCheckpoint record.
   std::vector<std::byte> checkpoint(const CheckpointLabel& label) const;
+
+  // How large a checkpoint of it may become, in bytes; without this, any size. Every state
+  // that the same records are applied to has the same limit.
+  void limit_checkpoint(std::size_t bytes) { room_.limit_to(bytes); }
+  const CheckpointRoom& room() const { return room_; }
+  // Whether this would be taken in. A verdict: of whatever session and lane.
+  bool has_room_for_verdict() const;
+  bool has_room_for(const SessionFields& session) const;
 
   // After kGap: the records up to `number` are gone for good.
   void skip_to(std::uint64_t number);
@@ -101,8 +115,12 @@ class LiveState {
   bool apply_folded(const wire::FoldedRecord& folded);
   bool apply_session(std::span<const std::byte> payload);
   bool restore(const wire::LiveSession& from);
+  bool restore_mark(const wire::Id128& id, const wire::LaneMark& mark);
   bool mark(const wire::Id128& id, std::uint32_t lane, std::uint64_t sequence);
   Session* with_lane(const wire::Id128& id, std::uint32_t lane);
+  void set_mark(Session& session, Lane& lane, std::size_t place, std::uint64_t sequence);
+  void close_verdict(Session& session, std::uint32_t& open);
+  void set_record(Session& session, OwnedSession record);
   const Lane* find_lane(const IncidentId& id) const;
   void forget_if_over(const wire::Id128& id);
 
@@ -110,6 +128,7 @@ class LiveState {
   std::uint64_t next_number_ = 1;
   Sessions sessions_;
   VerdictPool verdicts_;
+  CheckpointRoom room_;
 };
 
 // What a checkpoint's payload says beside its state; nullopt: it is none.

@@ -41,7 +41,10 @@ void RecordStore::load_events() {
   std::uint64_t at = front_->tail();
   for (FrontItem item = front_->read(at); item.state == FrontRead::kRecord;
        item = front_->read(at)) {
-    if (item.record.type == RecordType::kCheckpoint) last_checkpoint_ = at;
+    if (item.record.type == RecordType::kCheckpoint) {
+      last_checkpoint_ = at;
+      behind_checkpoint_ = item.next;
+    }
     if (item.record.type == RecordType::kEvent && item.record.seq < next_seq()) {
       events_.put(item.record.seq, item.record.payload);
     }
@@ -83,14 +86,22 @@ StoreStatus RecordStore::status() const {
     out.front_used = front_->used();
     out.front_capacity = front_->capacity();
   }
+  if (front_ != nullptr || journal_) {
+    out.checkpoint_size = state_.room().used();
+    out.checkpoint_limit = state_.room().limit();
+  }
+  out.hung = hung();
+  out.front_lost = front_lost_;
+  out.crowded = crowded_;
+  out.unrecorded = unrecorded_;
   if (journal_.has_value()) {
     out.since_us = journal_->degraded_since_us;
     out.error = journal_->error;
     out.busy_since_ns = journal_->busy_since_ns;
     out.at_risk = next_seq() - 1 - std::min(journal_->durable_seq, next_seq() - 1);
   }
-  out.degraded =
-      out.since_us != 0 || hang_ || front_lost_ || !overflow_.empty() || !waiting_sessions_.empty();
+  out.degraded = out.since_us != 0 || hang_ || front_lost_ || crowded_ || !overflow_.empty() ||
+                 !waiting_sessions_.empty();
   return out;
 }
 
@@ -113,12 +124,13 @@ bool RecordStore::append(RecordType type, std::uint64_t seq, const wire::Id128* 
 }
 
 bool RecordStore::has_room(const wire::Id128* session, const Record& record) {
+  const std::size_t size = frame_size(record.payload.size());
   if (!journal_) {
     if (record.type != RecordType::kVerdict) roll_in_time();
+    if (!keeps_room_to_roll(size)) return false;
     return front_->append(record) || (roll() && front_->append(record));
   }
   if (session == nullptr) return front_->append(record);
-  const std::size_t size = frame_size(record.payload.size());
   if (!shares_.take(*session, size, *front_)) return false;
   if (front_->append(record)) return true;
   shares_.give_back(*session, size);
@@ -138,17 +150,45 @@ bool RecordStore::roll() {
     if (!front_->append(checkpoint)) return false;
   }
   last_checkpoint_ = at;
+  behind_checkpoint_ = front_->head();
   front_->release(before);
   return true;
 }
 
-// A verdict is not to wait for a checkpoint.
+// A verdict is not to wait for a checkpoint. A large one is not written for every record.
 void RecordStore::roll_in_time() {
-  if (front_->head() - last_checkpoint_ > front_->capacity() / 4) (void)roll();
+  const std::size_t records = front_->head() - behind_checkpoint_;
+  if (front_->head() - last_checkpoint_ > front_->capacity() / 4 &&
+      records > front_->capacity() / 8) {
+    (void)roll();
+  }
+}
+
+// A checkpoint of a quarter, and as much again where it would go over the ring's end: the
+// last one and what follows it never take more than the other half.
+bool RecordStore::keeps_room_to_roll(std::size_t size) {
+  const std::size_t half = front_->capacity() / 2;
+  return front_->head() - last_checkpoint_ + size <= half || roll();
+}
+
+// What would make the state larger than a checkpoint may be.
+bool RecordStore::refuse_for_crowd() {
+  crowded_ = true;
+  return false;
+}
+
+// Not at the first that goes: the log would have a line for every other incident.
+void RecordStore::see_whether_crowd_is_over() {
+  const CheckpointRoom& room = state_.room();
+  if (room.has(CheckpointRoom::For::kVerdict, room.limit() / 16)) crowded_ = false;
 }
 
 bool RecordStore::append_verdict(const VerdictRecord& record) {
   if (record.id.lane >= LiveState::kMaxLane) return false;
+  if (!state_.has_room_for_verdict()) {
+    ++unrecorded_;
+    return refuse_for_crowd();
+  }
   const wire::VerdictRecord verdict = to_wire(record);
   return append(RecordType::kVerdict, 0, &record.id.session, bytes_of(verdict));
 }
@@ -182,6 +222,8 @@ bool RecordStore::write_folded(const IncidentId& id) {
 // ---- sessions ---------------------------------------------------------------------------
 
 bool RecordStore::write_session(const SessionFields& fields) {
+  const bool ends = fields.state == wire::SessionState::ended;
+  if (!ends && !state_.has_room_for(fields)) return refuse_for_crowd();
   builder_.Clear();
   encode(builder_, fields);
   return append(RecordType::kSession, 0, nullptr, bytes_in(builder_));
@@ -223,6 +265,7 @@ void RecordStore::write_waiting_sessions(wire::SessionState state) {
 
 bool RecordStore::tend(std::uint64_t now_us) {
   const std::uint64_t before = next_seq();
+  if (crowded_) see_whether_crowd_is_over();
   if (front_ != nullptr && !journal_) roll_in_time();
   write_waiting_sessions(wire::SessionState::attached);
   auto& sessions = overflow_.sessions();

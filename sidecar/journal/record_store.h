@@ -55,6 +55,14 @@ struct StoreStatus {
   std::uint64_t busy_since_ns = 0;  // CLOCK_MONOTONIC: a call to the disk is under way
   std::uint64_t at_risk = 0;       // events that are in the front alone
   std::uint64_t counted_only = 0;  // incidents whose records found no room, in this life
+  bool hung = false;               // the disk gives no answer, and no error
+  bool front_lost = false;
+  // What sessions and open incidents come to is as large as a checkpoint may be, or was
+  // until lately: some are not on record.
+  bool crowded = false;
+  std::size_t checkpoint_size = 0;   // bytes it may take now, and at most
+  std::size_t checkpoint_limit = 0;  // 0: memory
+  std::uint64_t unrecorded = 0;      // verdicts that found no room, in this life
   std::size_t front_used = 0;
   std::size_t front_capacity = 0;  // 0: memory
 };
@@ -88,8 +96,9 @@ class RecordStore {
   void note_hung(std::uint64_t since_us);
   void note_hung_over(std::uint64_t now_us);
   bool hung() const { return hang_.has_value(); }
+  bool crowded() const { return crowded_; }
 
-  // False: there was no room, and the promise is not on record.
+  // False: there was no room, in the front or in a checkpoint: the promise is not on record.
   bool append_verdict(const VerdictRecord& record);
   // An answered incident without an event.
   std::optional<VerdictRecord> find_verdict(const IncidentId& id) const;
@@ -139,6 +148,9 @@ class RecordStore {
   bool has_room(const wire::Id128* session, const Record& record);
   bool roll();
   void roll_in_time();
+  bool keeps_room_to_roll(std::size_t size);
+  bool refuse_for_crowd();
+  void see_whether_crowd_is_over();
   std::uint64_t write_event(const EventFields& fields);
   bool write_session(const SessionFields& fields);
   bool write_folded(const IncidentId& id);
@@ -158,10 +170,14 @@ class RecordStore {
   Overflow overflow_;
   std::map<wire::Id128, OwnedSession, Id128Order> waiting_sessions_;
   std::optional<Outage> outage_;  // not told yet
-  std::uint64_t last_checkpoint_ = 0;  // position in a front that is alone
+  // Positions in a front that is alone: where its last checkpoint begins and ends.
+  std::uint64_t last_checkpoint_ = 0;
+  std::uint64_t behind_checkpoint_ = 0;
   bool appended_ = false;
   std::optional<Hang> hang_;
   bool front_lost_ = false;
+  bool crowded_ = false;
+  std::uint64_t unrecorded_ = 0;
 };
 
 // "memory-" and 64 random bits: two stores are never taken for one another.

@@ -58,6 +58,7 @@ std::expected<Replayed, std::string> replay_front(const Front& front,
     auto first = first_state(front);
     if (!first) return std::unexpected(first.error());
     out.state = std::move(*first);
+    out.state.limit_checkpoint(CheckpointRoom::of_front(front.capacity()));
   }
   for (FrontItem item = front.read(front.tail()); item.state == FrontRead::kRecord;
        item = front.read(item.next)) {

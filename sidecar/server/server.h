@@ -30,6 +30,7 @@
 #include "sidecar/server/operations.h"
 #include "sidecar/server/operator_request.h"
 #include "sidecar/server/poll_set.h"
+#include "sidecar/server/trouble.h"
 #include "sidecar/server/vm_port.h"
 #include "sidecar/server/wall.h"
 #include "sidecar/session/session_table.h"
@@ -160,7 +161,7 @@ class Server final : public session::Host,
   void tend_records();
   std::uint64_t hung_for();  // ns
   void log_journal();
-  std::string what_is_wrong(const journal::StoreStatus& status) const;
+  std::string keeper() const;
 
   ServerOptions options_;
   PollSet poll_set_;
@@ -185,7 +186,7 @@ class Server final : public session::Host,
   bool connections_over_ = false;
   bool clients_over_ = false;
   bool events_waiting_ = false;
-  bool degraded_ = false;  // as the log was told last
+  Trouble trouble_ = Trouble::kNone;  // as the log was told last
   std::uint64_t told_before_ = 1;  // readers were told of what comes before this seq
   bool finished_ = false;
 };

@@ -4,8 +4,6 @@
 // is said when that does not answer.
 #include <sys/epoll.h>
 
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "shm/reply_wait.h"
@@ -37,6 +35,7 @@ void Server::tend_records() {
     log_journal();
   }
   if (records().tend(realtime_us())) events_waiting_ = true;
+  if (records().crowded() != (trouble_ == Trouble::kCrowded)) log_journal();
   journal_.pass_on();
   const std::uint64_t readable = records().next_readable();
   const bool more = readable != std::exchange(told_before_, readable);
@@ -73,27 +72,26 @@ void Server::check_disk() {
   tend_records();
 }
 
-std::string Server::what_is_wrong(const journal::StoreStatus& status) const {
-  if (journal_.store().front_lost()) {
-    return "a page of the front is lost, this host's memory is broken there: restart memfaild";
-  }
-  if (journal_.store().hung()) return "the disk does not answer";
-  if (status.error == EBADMSG) {
-    return "what is in the front was changed behind our back: restart memfaild";
-  }
-  return status.error != 0 ? std::strerror(status.error) : "the front is full";
+// Where records are kept that survive this process.
+std::string Server::keeper() const {
+  return journal_.directory().empty() ? "front " + journal_.front_path()
+                                      : "journal " + journal_.directory();
 }
 
 void Server::log_journal() {
   const journal::StoreStatus status = records().status();
-  if (status.degraded == std::exchange(degraded_, status.degraded)) return;
-  if (!degraded_) {
-    log_line("journal " + journal_.directory() + ": well again");
+  const Trouble trouble = trouble_of(status);
+  if (trouble == std::exchange(trouble_, trouble)) return;
+  if (trouble == Trouble::kNone) {
+    log_line(keeper() + ": well again");
     return;
   }
-  log_line("journal " + journal_.directory() + ": DEGRADED: " + what_is_wrong(status) + "; " +
-           std::to_string(status.at_risk) +
-           " event(s) are in the front alone: a power cut would lose them. Verdicts go on");
+  std::string line = keeper() + ": DEGRADED: " + trouble_text(status);
+  if (!journal_.directory().empty()) {
+    line += "; " + std::to_string(status.at_risk) +
+            " event(s) are in the front alone: a power cut would lose them";
+  }
+  log_line(line + ". Verdicts go on");
 }
 
 }  // namespace memfail::server

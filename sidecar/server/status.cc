@@ -8,6 +8,7 @@
 
 #include "sidecar/events/event_json.h"
 #include "sidecar/policy/digest.h"
+#include "sidecar/server/trouble.h"
 
 namespace memfail::server {
 namespace {
@@ -69,10 +70,14 @@ Json journal_json(journal::Journal& journal, std::uint64_t now_ns) {
       {"front-used", status.front_used},
       {"front-capacity", status.front_capacity},
       {"degraded", status.degraded},
+      {"trouble", text_or_null(trouble_text(status))},
       {"error", status.error == 0 ? Json() : Json(std::strerror(status.error))},
       {"disk-busy-ms", status.busy_since_ns == 0 ? 0 : (now_ns - status.busy_since_ns) / kNsPerMs},
       {"at-risk", status.at_risk},
-      {"counted-only", status.counted_only}};
+      {"counted-only", status.counted_only},
+      {"checkpoint-size", status.checkpoint_size},
+      {"checkpoint-limit", status.checkpoint_limit},
+      {"unrecorded", status.unrecorded}};
 }
 
 constexpr std::size_t kMostPages = 4096;  // of one VM, in an answer

@@ -10,9 +10,12 @@
 #include <set>
 
 #include "tests/unit/journal/journal_fixture.h"
+#include "tests/unit/journal/records.h"
 
 namespace memfail::journal {
 namespace {
+
+namespace records = memfail::journal::testing;
 
 class JournalFilesTest : public JournalFixture {
  protected:
@@ -103,10 +106,10 @@ TEST_F(JournalFilesTest, LeavesAFileWhoseSyncFailedAndWritesTheRecordsToTheNext)
   const std::size_t before = io_->steps().size();
   EXPECT_EQ(give().error, EIO);
   EXPECT_EQ(files_->durable_seq(), durable);
-  EXPECT_THAT(written_since(before), testing::ElementsAre(0u));
+  EXPECT_THAT(written_since(before), ::testing::ElementsAre(0u));
   const std::size_t again = io_->steps().size();
   EXPECT_EQ(give().records, 5u);
-  EXPECT_THAT(written_since(again), testing::ElementsAre(1u));
+  EXPECT_THAT(written_since(again), ::testing::ElementsAre(1u));
   restart();
   EXPECT_EQ(picture(files_->state()), picture(state_));
 }
@@ -119,7 +122,8 @@ TEST_F(JournalFilesTest, KeepsTheFileWithTheLastSureCheckpointHoweverOftenItFail
   ASSERT_EQ(give().error, EIO);
   const std::size_t before = io_->steps().size();
   for (int attempt = 0; attempt < 20; ++attempt) ASSERT_EQ(give().error, EIO);
-  EXPECT_THAT(written_since(before), testing::ElementsAre(1u, 2u)) << "and no more than two others";
+  EXPECT_THAT(written_since(before), ::testing::ElementsAre(1u, 2u))
+      << "and no more than two others";
 }
 
 TEST_F(JournalFilesTest, KeepsThatFileAlsoWhenItHoldsNoEvent) {
@@ -133,7 +137,7 @@ TEST_F(JournalFilesTest, KeepsThatFileAlsoWhenItHoldsNoEvent) {
   ASSERT_EQ(give().error, EIO);
   const std::size_t before = io_->steps().size();
   for (int attempt = 0; attempt < 20; ++attempt) ASSERT_EQ(give().error, EIO);
-  EXPECT_THAT(written_since(before), testing::ElementsAre(1u, 2u)) << "file 0 is generation 5";
+  EXPECT_THAT(written_since(before), ::testing::ElementsAre(1u, 2u)) << "file 0 is generation 5";
 }
 
 // A power cut may lose a record and keep the one behind it. Another record of the
@@ -232,6 +236,30 @@ TEST_F(JournalFilesTest, LeavesItAlsoWhenThereIsNothingNew) {
 TEST_F(JournalFilesTest, SaysWhenARecordCannotFitAnyFile) {
   OwnedRecord huge{RecordType::kFolded, 1, 0, std::vector<std::byte>(kGeometry.file_size)};
   EXPECT_EQ(files_->append(std::vector<Record>{huge.view()}).error, EFBIG);
+}
+
+// More promises than a checkpoint has room for: those of 32 lanes, each with four cells.
+TEST_F(JournalFilesTest, GoesOnWithMoreIncidentsOpenThanACheckpointHasRoomFor) {
+  std::uint64_t number = 0;
+  const auto give_one = [&](const records::MadeRecord& made) {
+    const Record record = made.record();
+    const Appended done = files_->append(std::span(&record, 1));
+    EXPECT_EQ(done.error, 0) << "record " << record.number;
+    return done.error == 0;
+  };
+  for (std::uint32_t cell = 0; cell < 128; ++cell) {
+    const IncidentId id{records::session_id(1), cell / 4, cell % 4 + 1};
+    ASSERT_TRUE(give_one(records::verdict(++number, id)));
+  }
+  std::uint64_t seq = 0;
+  for (std::uint32_t cell = 0; cell < 128; ++cell) {
+    const IncidentId id{records::session_id(1), cell / 4, cell % 4 + 1};
+    ASSERT_TRUE(give_one(records::event(++number, ++seq, id)));
+  }
+  EXPECT_EQ(files_->durable_seq(), 128u);
+  restart();
+  EXPECT_EQ(files_->state().next_seq(), 129u);
+  EXPECT_EQ(files_->state().open_verdicts(), 0u);
 }
 
 TEST_F(JournalFilesTest, GoesOnBehindNumbersThatAreGoneForGood) {

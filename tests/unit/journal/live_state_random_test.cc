@@ -104,6 +104,44 @@ void expect_as_the_model(const LiveState& state, Lives& lives) {
   }
 }
 
+// What a checkpoint takes at most is known before it is made, to some hundred bytes a session.
+TEST(ALiveState, KnowsHowLargeItsCheckpointIsAtMost) {
+  Lives lives(7);
+  LiveState state;
+  for (int i = 0; i < 2000; ++i) {
+    ASSERT_EQ(state.apply(lives.next().record()), Applied::kNew);
+    const std::size_t size = frame_size(records::bytes_of(state).size());
+    ASSERT_LE(size, state.room().used());
+    ASSERT_LE(state.room().used(), size + 1024);
+  }
+  const auto again = LiveState::from_checkpoint(records::bytes_of(state));
+  EXPECT_EQ(again->room().used(), state.room().used());
+}
+
+// A limit of 3 KiB: three sessions, and a handful of what they have open.
+TEST(ALiveState, IsNeverLargerThanItsCheckpointMayBeWhateverComes) {
+  for (std::uint32_t seed = 1; seed <= 10; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Lives lives(seed);
+    LiveState state;
+    state.limit_checkpoint(3 << 10);
+    LiveState resumed = state;
+    std::mt19937 random(seed);
+    for (int i = 0; i < 2000; ++i) {
+      const records::MadeRecord record = lives.next();
+      ASSERT_EQ(state.apply(record.record()), Applied::kNew);
+      ASSERT_EQ(resumed.apply(record.record()), Applied::kNew);
+      ASSERT_LE(frame_size(records::bytes_of(state).size()), std::size_t{3} << 10);
+      if (random() % 20 != 0) continue;
+      resumed = *LiveState::from_checkpoint(records::bytes_of(resumed));
+      resumed.limit_checkpoint(3 << 10);
+    }
+    EXPECT_EQ(records::bytes_of(state), records::bytes_of(resumed));
+    EXPECT_EQ(state.next_seq(), lives.next_seq());
+    EXPECT_LT(state.open_verdicts(), lives.open().size());
+  }
+}
+
 TEST(ALiveStateAndAModel, AgreeAndTheStateIsTheSameByWayOfAnyCheckpoint) {
   for (std::uint32_t seed = 1; seed <= 30; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

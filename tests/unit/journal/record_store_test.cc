@@ -68,6 +68,15 @@ class AStore : public ::testing::Test {
     return sequence - first;
   }
 
+  // So many as have room, and one more.
+  std::size_t promise_until_crowded() {
+    for (std::uint32_t cell = 0; cell < 8000; ++cell) {
+      if (!store_->append_verdict(promise({session_id(1), cell / 4, cell % 4 + 1}))) return cell;
+      sync();
+    }
+    return 8000;
+  }
+
   testing::TmpfsDirectory directory_;
   bool alone_ = false;
   JournalHealth health_;
@@ -260,6 +269,52 @@ TEST_F(AStore, SaysWhenThereIsSomethingForTheJournal) {
   EXPECT_TRUE(store_->take_appended()) << "what the last life left";
 }
 
+TEST_F(AStore, GivesAVerdictWithoutARecordWhereACheckpointHasNoRoomForIt) {
+  files_->limit_checkpoint(32 << 10);
+  open();
+  attach(1);
+  const std::size_t promised = promise_until_crowded();
+  EXPECT_GT(promised, 100u);
+  EXPECT_LT(promised, 160u);
+  StoreStatus status = store_->status();
+  EXPECT_TRUE(status.degraded);
+  EXPECT_TRUE(status.crowded);
+  EXPECT_EQ(status.unrecorded, 1u);
+  EXPECT_EQ(status.checkpoint_limit, 32u << 10);
+  EXPECT_LE(status.checkpoint_size, status.checkpoint_limit);
+  for (std::uint64_t sequence = 1; sequence <= promised / 2; ++sequence) {
+    EventFields fields = records::event_fields(
+        {session_id(1), static_cast<std::uint32_t>((sequence - 1) / 4), (sequence - 1) % 4 + 1});
+    ASSERT_EQ(store_->append_event(fields), sequence);
+    sync();
+  }
+  store_->tend(kNow);
+  status = store_->status();
+  EXPECT_FALSE(status.degraded);
+  EXPECT_TRUE(store_->append_verdict(promise({session_id(1), 900, 1})));
+  open();
+  EXPECT_EQ(store_->state().open_verdicts(), promised - promised / 2 + 1);
+}
+
+TEST_F(AStore, RecordsASessionOnceACheckpointHasRoomForIt) {
+  files_->limit_checkpoint(16 << 10);
+  open();
+  std::uint64_t session = 0;
+  do {
+    attach(++session);
+    sync();
+  } while (!store_->crowded());
+  EXPECT_GT(session, 16u);
+  EXPECT_FALSE(store_->state().sessions().contains(session_id(session)));
+  EXPECT_EQ(publish(session, 1), 1u) << "it is told all the same";
+  store_->tend(kNow);
+  EXPECT_TRUE(store_->status().degraded);
+  for (std::uint64_t other = 1; other <= 12; ++other) store_->end_session(session_id(other));
+  store_->tend(kNow);
+  EXPECT_TRUE(store_->state().sessions().contains(session_id(session)));
+  EXPECT_FALSE(store_->status().degraded);
+}
+
 TEST_F(AStoreAlone, KeepsWhatItHasRoomForAndItsStateForEver) {
   attach(1);
   store_->append_verdict(promise({session_id(1), 3, 1}));
@@ -287,6 +342,24 @@ TEST_F(AStoreAlone, GoesOnWithoutAnybodyTendingIt) {
   }
   open();
   EXPECT_EQ(store_->next_seq(), 2001u);
+}
+
+// More promises than the front has room for.
+TEST_F(AStoreAlone, GoesOnWithMoreIncidentsOpenThanACheckpointHasRoomFor) {
+  attach(1);
+  std::size_t promised = 0;
+  for (std::uint32_t cell = 0; cell < 1024; ++cell) {
+    promised += store_->append_verdict(promise({session_id(1), cell / 4, cell % 4 + 1})) ? 1 : 0;
+  }
+  EXPECT_GT(promised, 16u);
+  EXPECT_LT(promised, 1024u);
+  for (std::uint32_t cell = 0; cell < 1024; ++cell) {
+    EventFields fields = records::event_fields({session_id(1), cell / 4, cell % 4 + 1});
+    ASSERT_EQ(store_->append_event(fields), cell + 1u);
+    if (cell % 100 == 50) open();
+  }
+  EXPECT_EQ(store_->state().open_verdicts(), 0u);
+  EXPECT_TRUE(store_->append_verdict(promise({session_id(1), 0, 5})));
 }
 
 TEST_F(AStoreAlone, ShowsEventsAtOnce) {
