@@ -219,8 +219,8 @@ void Server::bury() {
     erase_over(operators_);
   }
   if (!dead_ports_.empty()) dead_ports_.clear();
-  const bool nobody = connections_.empty() && table_.size() == 0;
-  finished_ = options_.one_off && nobody && (had_vm_ || listeners_.empty());
+  const bool nobody = options_.one_off && connections_.empty() && table_.size() == 0;
+  finished_ = nobody && (had_vm_ || listeners_.empty());
 }
 
 std::optional<std::uint64_t> Server::expire(std::uint64_t now) {

@@ -158,15 +158,16 @@ std::expected<std::uint32_t, Refusal> Intake::pass(std::uint32_t budget) {
     if (!has_claims(lane)) continue;
     for (Incident& incident : cells_of(lane)) {
       const Step step = advance(incident);
-      if (!step) return std::unexpected(step.error());
-      spent += *step ? 1 : 0;
+      if (!step && !last_looks_) return std::unexpected(step.error());
+      if (!step && !broken_) broken_ = step.error();
+      spent += step && *step ? 1 : 0;
     }
     if (spent >= budget) {
       cursor_ = (lane + 1) % geometry_.lanes();
       return spent;
     }
   }
-  if (auto refusal = take_counters()) return std::unexpected(*refusal);
+  if (auto refusal = take_counters(); refusal && !last_looks_) return std::unexpected(*refusal);
   if (spent != 0) announce_due(shm::monotonic_ns());
   return spent;
 }

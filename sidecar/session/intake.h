@@ -73,6 +73,10 @@ class Intake {
   // What the VMM lists: at attach, and with the repairs of a guest reset.
   std::optional<Refusal> take_pages(const wire::PoisonPages& message);
 
+  // The session ends by a breach, its VMM lives on: what has ended gets its event, the rest
+  // a verdict on record. A cell that breaks the contract is left, the others are looked at.
+  void take_last_look();
+
   const PoisonTable& poison() const { return poison_; }
   std::uint32_t open() const;
   const IntakeCounts& counts() const { return counts_; }
@@ -97,6 +101,7 @@ class Intake {
   void announce_due(std::uint64_t now_ns);
   void announce(const Announcement& announcement);
   void retire(Incident& incident);
+  void pass_until_nothing_moves();
   Incident* oldest_open(std::uint32_t lane);
   void orphan(Incident& incident);
   void end(Incident& incident, journal::EventFields fields);
@@ -125,6 +130,8 @@ class Intake {
   std::vector<std::uint64_t> lane_retired_;  // incidents done with, by lane
   std::uint32_t cursor_ = 0;                 // lane at which the next pass begins
   bool draining_ = false;                    // no verdicts any more
+  bool last_looks_ = false;                  // what breaks the contract is passed over
+  std::optional<Refusal> broken_;            // the first that did
   PoisonTable poison_;
   EventGate gate_;
   IntakeCounts counts_;

@@ -69,7 +69,9 @@ Intake::Step Intake::take_outcome(Incident& incident) {
   }
   locate(incident);  // a fallback's outcome may come before we ever looked
   MEMFAIL_STEP(outcome_taken);
-  if (auto refusal = take_older(incident)) return std::unexpected(*refusal);
+  if (auto refusal = take_older(incident); refusal && !last_looks_) {
+    return std::unexpected(*refusal);
+  }
   if (!incident.has_snapshot) {
     if (const Step taken = take_snapshot(incident); !taken) return taken;
   }
@@ -215,18 +217,27 @@ std::uint32_t Intake::open() const {
                     [](const Incident& one) { return one.phase != CellPhase::kFree; }));
 }
 
-// What is in the cells now goes to its end: a VMM that left may still write, and what it
-// reports from here on is its own loss. What breaks the contract here is the last word of
-// a process that died: told, and left.
-void Intake::orphan_all() {
+// What is in the cells now, as far as it goes: a VMM that left may still write, and what it
+// reports from here on is its own loss.
+void Intake::pass_until_nothing_moves() {
   constexpr std::uint32_t kSteps = 4;  // of a cell: report, snapshot, outcome, retired
-  draining_ = true;
   for (std::size_t left = kSteps * incidents_.size(); left > 0;) {
-    const auto drained = pass();
-    if (!drained) host_.log("VM '" + vm_.name + "' exited: " + drained.error().text);
-    if (!drained || *drained == 0) break;
-    left -= std::min<std::size_t>(left, *drained);
+    const auto moved = pass();
+    if (!moved || *moved == 0) return;
+    left -= std::min<std::size_t>(left, *moved);
   }
+}
+
+void Intake::take_last_look() {
+  last_looks_ = true;
+  pass_until_nothing_moves();
+}
+
+// What breaks the contract here is the last word of a process that died: told, and left.
+void Intake::orphan_all() {
+  draining_ = true;
+  take_last_look();
+  if (broken_) host_.log("VM '" + vm_.name + "' exited: " + broken_->text);
   for (std::uint32_t lane = 0; lane < geometry_.lanes(); ++lane) {
     while (Incident* const oldest = oldest_open(lane)) orphan(*oldest);
   }

@@ -56,6 +56,11 @@ void Session::detach() {
   descriptors_.kick.reset();
 }
 
+void Session::give_up() {
+  if (ready_) intake_.take_last_look();
+  given_up_ = true;
+}
+
 std::optional<Refusal> Session::commit(const wire::Commit& commit) {
   if (auto refusal = regions_.commit(commit)) return refusal;
   if (!recorded_) record();

@@ -84,6 +84,10 @@ class Session {
   // wait in the old reply area.
   std::expected<shm::UniqueFd, Refusal> attach(AttachedDescriptors descriptors);
   void detach();
+  // It ended by a breach, while its VMM lives on. What had been committed is put on record;
+  // what may yet be stays in reach until that process ends or attaches anew.
+  void give_up();
+  bool given_up() const { return given_up_; }
 
   void set_rules(const decision::Rules& rules) { config_.rules = rules; }
 
@@ -121,6 +125,7 @@ class Session {
   SessionState state_ = SessionState::kDetached;
   bool ready_ = false;
   bool recorded_ = false;
+  bool given_up_ = false;
   bool awake_ = false;  // the reply area says so: no ring is needed
   std::uint32_t guest_epoch_ = 0;
   std::uint64_t features_ = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sidecar/session/session_table.h"
 
+#include <algorithm>
+
 #include "shm/reply_wait.h"
 #include "sidecar/journal/random_id.h"
 #include "sidecar/session/hello_check.h"
@@ -79,7 +81,8 @@ std::expected<Session*, Refusal> SessionTable::find_or_make(const wire::Hello& h
     if (auto refusal = may_resume(*found->second, hello, identity)) {
       return std::unexpected(*refusal);
     }
-    return found->second.get();
+    if (!found->second->given_up()) return found->second.get();
+    destroy(*found->second);
   }
   auto config = config_of(hello, identity);
   if (!config) return std::unexpected(config.error());
@@ -128,6 +131,7 @@ std::optional<Refusal> SessionTable::may_resume(Session& session, const wire::He
                                      session.config().resume_key)) {
     return refusal;
   }
+  if (session.given_up()) return std::nullopt;
   if (!same_guest(session.config().guest, profile_of(hello))) {
     return refuse_limit(ErrorCode::vcpus, "hello.vcpus of a resumed session", hello.vcpus(),
                         session.config().guest.vcpus);
@@ -146,6 +150,10 @@ void SessionTable::hang_up(Session& session) {
   session.detach();
   host_.log("VM '" + session.label().name + "' detached; " +
             std::to_string(session.intake().open()) + " incident(s) open");
+  keep_detached(session);
+}
+
+void SessionTable::keep_detached(Session& session) {
   detached_.push_back(key_of(session.label().session));
   if (detached_.size() > kMaxDetached) forget_oldest();
 }
@@ -175,7 +183,15 @@ void SessionTable::goodbye(Session& session, std::string_view why) {
 
 void SessionTable::end(Session& session, std::string_view why) {
   host_.log("VM '" + session.label().name + "' ended: " + std::string(why));
-  leave(session);
+  session.give_up();
+  host_.detached(session);
+  session.detach();
+  keep_detached(session);
+}
+
+std::size_t SessionTable::size() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      sessions_, [](const auto& entry) { return !entry.second->given_up(); }));
 }
 
 // Its VMM lives on, with incidents on record: somebody must know when it ends.

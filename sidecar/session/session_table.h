@@ -35,15 +35,18 @@ class SessionTable {
   void exited(Session& session);   // its VMM ended; destroys it
   // The VM goes away by itself; destroys the session.
   void goodbye(Session& session, std::string_view why);
-  // A breach; destroys the session. Its VMM may come back, and is on record.
+  // A breach. Its VMM may come back, to a fresh session; if it ends before, what it had
+  // committed is told.
   void end(Session& session, std::string_view why);
 
-  // In order of id.
+  // In order of id. Not those that ended by a breach: they are kept for their areas alone.
   template <typename Visitor>
   void visit(Visitor&& visitor) const {
-    for (const auto& [id, session] : sessions_) visitor(*session);
+    for (const auto& [id, session] : sessions_) {
+      if (!session->given_up()) visitor(*session);
+    }
   }
-  std::size_t size() const { return sessions_.size(); }
+  std::size_t size() const;
 
   // The policy was replaced: each VM's next decision is by the new one.
   void renew_rules();
@@ -57,6 +60,7 @@ class SessionTable {
                                     const Identity& identity);
   std::expected<SessionConfig, Refusal> config_of(const wire::Hello& hello,
                                                   const Identity& identity);
+  void keep_detached(Session& session);
   void destroy(Session& session);
   void leave(Session& session);
   void forget_oldest();

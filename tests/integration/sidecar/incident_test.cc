@@ -190,6 +190,55 @@ TEST_F(Incidents, AVmmThatExitsLeavesNothingUntold) {
   EXPECT_TRUE(status().empty());
 }
 
+// Neither what was in its cells when its session ended by a breach, nor what came after.
+TEST_F(Incidents, AVmmThatExitsAfterABreachLeavesNothingUntold) {
+  const pid_t vmm = ::fork();
+  if (vmm == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  Peer peer(daemon_.vms());
+  ASSERT_TRUE(peer.attach({}, vmm));
+  const shm::Claim unseen = *peer.claim(0);
+  peer.commit_report(unseen, kHva, kActionRequired);
+  peer.commit_snapshot(unseen);  // and no ring
+  peer.send_raw({std::byte{1}});
+  EXPECT_EQ(peer.receive().error_code(), wire::ErrorCode::malformed);
+  const shm::Claim later = *peer.claim(1);
+  peer.commit_report(later, kHva + 4096, kActionRequired);
+  EXPECT_TRUE(status().empty());
+  ::kill(vmm, SIGKILL);
+  ::waitpid(vmm, nullptr, 0);
+  ASSERT_TRUE(daemon_.log_has("exited; "));
+  EXPECT_EQ(details(0)["reason"], "vmm-exited");
+  EXPECT_EQ(details(0)["verdict"], "inject");
+  EXPECT_EQ(details(1)["reason"], "vmm-exited");
+  EXPECT_EQ(details(1)["sequence"], 1);
+  EXPECT_EQ(details(1)["lane"], 1);
+}
+
+TEST_F(Incidents, ACellThatBreaksTheContractHidesNoOther) {
+  const pid_t vmm = ::fork();
+  if (vmm == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  Peer peer(daemon_.vms());
+  ASSERT_TRUE(peer.attach({}, vmm));
+  const shm::Claim broken = *peer.claim(0);
+  shm::store_word(peer.request().line(broken.id, shm::LineKind::kReport), 0, 2);
+  const shm::Claim good = *peer.claim(1);
+  peer.commit_report(good, kHva, kActionRequired);
+  peer.commit_snapshot(good);
+  peer.ring();
+  EXPECT_EQ(peer.receive().error_code(), wire::ErrorCode::area);
+  ::kill(vmm, SIGKILL);
+  ::waitpid(vmm, nullptr, 0);
+  ASSERT_TRUE(daemon_.log_has("exited"));
+  EXPECT_EQ(details(0)["reason"], "vmm-exited");
+  EXPECT_EQ(details(0)["lane"], 1);
+}
+
 TEST_F(Incidents, LostReportsAreToldWithTheirCount) {
   Peer peer(daemon_.vms());
   ASSERT_TRUE(peer.attach());

@@ -199,6 +199,31 @@ TEST_F(Records, AVerdictThatWasGivenIsGivenAgainAndHasOneEvent) {
   EXPECT_EQ(events()[0]["sequence"], claim.n);
 }
 
+// Its session ended by a breach before its report was looked at; then both die.
+TEST_F(Records, WhatWasCommittedAtABreachIsToldByTheNextSidecar) {
+  start();
+  const OwnVmm vmm([&](int test) {
+    Peer peer(daemon_->vms());
+    if (!peer.attach()) return;
+    const shm::Claim claim = *peer.claim(0);
+    peer.commit_report(claim, kHva + 0x1000, kActionRequired);
+    peer.commit_snapshot(claim);  // and no ring
+    peer.send_raw({std::byte{1}});
+    char end = 0;
+    if (peer.receive().error_code() != wire::ErrorCode::malformed) return;
+    if (::write(test, "", 1) == 1) (void)!::read(test, &end, 1);
+  });
+  ASSERT_TRUE(vmm.is_ready());
+  kill_it();
+  vmm.tell_and_see_die("x");
+  start();
+  ASSERT_TRUE(daemon_->log_has("inject by sidecar")) << daemon_->log();
+  const std::vector<json> told = events();
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0]["reason"], "vmm-exited");
+  EXPECT_EQ(told[0]["verdict"], "inject");
+}
+
 TEST_F(Records, NobodyElseComesBackToASessionThatIsOnRecord) {
   start();
   Peer first(daemon_->vms());

@@ -368,6 +368,26 @@ TEST_F(Resume, WhoIsRefusedLeavesTheSessionToItsOwner) {
   EXPECT_EQ(resume_as(kOwner), ErrorCode::none);
 }
 
+// Its areas are kept, and with them who may come back; what it comes to is fresh.
+TEST_F(Resume, AfterABreachItsOwnerHasAFreshSession) {
+  Dialogue back(table_, host_, kOwner);
+  hello(back, &key_);
+  ASSERT_NE(back.session(), nullptr);
+  back.fail(refuse(ErrorCode::malformed, "message", "test"));
+  EXPECT_EQ(table_.size(), 0U);
+  EXPECT_EQ(host_.gones, 0);
+  EXPECT_EQ(resume_as({.uid = 1001, .gid = kOwner.gid, .label = kOwner.label}),
+            ErrorCode::identity);
+  Dialogue again(table_, host_, kOwner);
+  hello(again, &key_);
+  const wire::Welcome* welcome = wire::GetMessage(again.answer().data())->body_as_Welcome();
+  ASSERT_NE(welcome, nullptr);
+  EXPECT_FALSE(welcome->resumed());
+  EXPECT_EQ(welcome->resume_key()->low(), key_.low());
+  EXPECT_EQ(table_.size(), 1U);
+  EXPECT_EQ(host_.gones, 1);
+}
+
 TEST_F(Resume, TheKeyIsAskedForFirst) {
   key_ = {key_.low() ^ 1, key_.high()};
   EXPECT_EQ(resume_as(kOwner), ErrorCode::resume_key);
