@@ -13,6 +13,7 @@
 #include "sidecar/ctl/view.h"
 #include "sidecar/events/event_json.h"
 #include "sidecar/journal/file_reader.h"
+#include "sidecar/journal/journal_recovery.h"
 
 namespace memfail::ctl {
 namespace {
@@ -178,6 +179,19 @@ int fail(const std::string& line) {
   return 1;
 }
 
+// A line for each file that is not what it should be; and where all look good, what a start
+// of memfaild would refuse nevertheless. Gives the status to exit with.
+int conclude(const JournalReport& report, JournalIo& io, const journal::JournalGeometry& geometry,
+             const std::string& directory) {
+  for (const FileReport& file : report.files) {
+    if (!file.bad) continue;
+    (void)fail("'" + directory + "/" + file.name + "' is " + file.state + ": " + file.detail);
+  }
+  if (!report.good()) return 1;
+  const auto recovered = journal::recover(io, geometry, directory);
+  return recovered ? 0 : fail(recovered.error());
+}
+
 }  // namespace
 
 bool JournalReport::good() const {
@@ -245,7 +259,7 @@ int verify_journal(const std::string& directory, bool as_json, bool colour) {
   journal::DiskIo io(std::move(opened->files));
   const JournalReport report = inspect_journal(io, opened->geometry);
   std::cout << (as_json ? journal_report_json(report) : journal_report(report, colour));
-  return report.good() ? 0 : 1;
+  return conclude(report, io, opened->geometry, directory);
 }
 
 int dump_journal(const std::string& directory) {
@@ -253,7 +267,8 @@ int dump_journal(const std::string& directory) {
   if (!opened) return fail(opened.error());
   journal::DiskIo io(std::move(opened->files));
   dump_records(io, opened->geometry, std::cout);
-  return std::cout.flush() ? 0 : 1;
+  if (!std::cout.flush()) return 1;
+  return conclude(inspect_journal(io, opened->geometry), io, opened->geometry, directory);
 }
 
 }  // namespace memfail::ctl

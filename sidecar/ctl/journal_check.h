@@ -43,7 +43,8 @@ std::string journal_report_json(const JournalReport& report);
 void dump_records(journal::JournalIo& io, const journal::JournalGeometry& geometry,
                   std::ostream& out);
 
-// The two commands; the status to exit with: 0 all is well, 1 it is not.
+// The two commands; the status to exit with: 0 all is well, 1 it is not. What is not is said
+// on stderr, a line for each file.
 int verify_journal(const std::string& directory, bool as_json, bool colour);
 int dump_journal(const std::string& directory);
 
