@@ -8,13 +8,18 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace memfail::shm {
 namespace {
 
-constexpr std::size_t kControlSize = CMSG_SPACE(sizeof(int) * kMaxMessageFds);
+constexpr std::size_t kSentControl = CMSG_SPACE(sizeof(int) * kMaxMessageFds);
+constexpr std::size_t kReceivedControl = CMSG_SPACE(sizeof(int) * kMostReceivedFds);
+// Packets that a sender's buffer can hold at the most: an empty one takes some 768 bytes of
+// twice net.core.wmem_max, by default 208 KiB.
+constexpr int kMostUnread = 1024;
 
-void take_descriptors(msghdr& header, Received& received) {
+void take_descriptors(msghdr& header, std::size_t expected, Received& received) {
   for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -22,15 +27,33 @@ void take_descriptors(msghdr& header, Received& received) {
       int fd = -1;
       std::memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
       UniqueFd owned(fd);
-      if (received.fd_count < kMaxMessageFds) received.fds[received.fd_count++] = std::move(owned);
+      if (received.fd_count < expected) {
+        received.fds[received.fd_count++] = std::move(owned);
+      } else {
+        received.surplus.add(std::move(owned));
+      }
     }
   }
+}
+
+ssize_t receive(int socket, msghdr& header, int flags) {
+  ssize_t got = 0;
+  do {
+    got = ::recvmsg(socket, &header, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (got < 0 && errno == EINTR);
+  return got;
+}
+
+// A look without room for descriptors closes none: the packet keeps its own.
+bool next_has_descriptors(int socket) {
+  msghdr header{};
+  return receive(socket, header, MSG_PEEK) >= 0 && (header.msg_flags & MSG_CTRUNC) != 0;
 }
 
 }  // namespace
 
 int send_message(int socket, std::span<const std::byte> message, std::span<const int> fds) {
-  alignas(cmsghdr) std::array<std::byte, kControlSize> control{};
+  alignas(cmsghdr) std::array<std::byte, kSentControl> control{};
   iovec vector{const_cast<std::byte*>(message.data()), message.size()};
   msghdr header{};
   header.msg_iov = &vector;
@@ -53,28 +76,42 @@ int send_message(int socket, std::span<const std::byte> message, std::span<const
 }
 
 std::expected<Received, int> receive_message(int socket, std::span<std::byte> buffer,
-                                             std::size_t expected_fds) {
-  alignas(cmsghdr) std::array<std::byte, kControlSize> control{};
+                                             std::size_t expected_fds, bool take_surplus) {
+  alignas(cmsghdr) std::array<std::byte, kReceivedControl> control;
   iovec vector{buffer.data(), buffer.size()};
   msghdr header{};
   header.msg_iov = &vector;
   header.msg_iovlen = 1;
-  const std::size_t wanted = std::min(expected_fds, kMaxMessageFds);
-  if (wanted > 0) {
-    header.msg_control = control.data();
-    // LEN, not SPACE: the padding of SPACE would let one descriptor more in.
-    header.msg_controllen = CMSG_LEN(sizeof(int) * wanted);
-  }
-  ssize_t got = 0;
-  do {
-    got = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) return std::unexpected(-errno);
   Received received;
+  const std::size_t wanted = std::min(expected_fds, kMaxMessageFds);
+  const bool takes_any = wanted > 0 || take_surplus;
+  if (!takes_any && next_has_descriptors(socket)) {
+    received.truncated = true;
+    return received;
+  }
+  if (takes_any) {
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+  }
+  const ssize_t got = receive(socket, header, 0);
+  if (got < 0) return std::unexpected(-errno);
   received.size = static_cast<std::size_t>(got);
-  received.truncated = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
-  if (wanted > 0) take_descriptors(header, received);
+  if (takes_any) take_descriptors(header, wanted, received);
+  received.truncated =
+      (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || received.surplus.size() != 0;
   return received;
+}
+
+// An empty packet and the end look alike: after either it goes on, as far as anything can
+// still be there.
+bool holds_descriptors(int socket) {
+  ::shutdown(socket, SHUT_RDWR);
+  for (int i = 0; i < kMostUnread; ++i) {
+    if (next_has_descriptors(socket)) return true;
+    msghdr header{};
+    (void)receive(socket, header, 0);  // an error of the socket's is told once, and gone
+  }
+  return false;
 }
 
 }  // namespace memfail::shm

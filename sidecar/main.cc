@@ -42,6 +42,7 @@ using server::UnixListener;
 
 // At the end: SIGTERM is to end this process whatever the disk does.
 constexpr std::chrono::milliseconds kDiskMayTake{500};
+constexpr std::chrono::milliseconds kClosingMayTake{200};
 
 // The sockets of this process; their files go when it ends.
 struct Sockets {
@@ -169,9 +170,9 @@ std::unique_ptr<journal::Journal> open_journal(const Options& options) {
 // process until somebody lets go: everything that others could wait for goes first.
 void end(server::Server& server, journal::Journal& journal, Sockets& sockets) {
   const bool written = journal.stop(kDiskMayTake);
-  const std::size_t unclosed = server.descriptors_to_close();
-  if (written && unclosed == 0) return;
   server.hang_up_on_all();
+  const std::size_t unclosed = server.unclosed_after(kClosingMayTake);
+  if (written && unclosed == 0) return;
   sockets.vms.reset();
   sockets.readers.reset();
   sockets.operators.reset();

@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "shm/control_socket.h"
+
 namespace memfail::shim {
 
 int connect_path(memfail_shim& shim) {
@@ -44,7 +46,10 @@ void watch_socket(const Session& session, int operation, bool for_writing) {
 void close_socket(Session& session) {
   const int fd = session.socket.get();
   if (fd >= 0) ::epoll_ctl(session.epoll.get(), EPOLL_CTL_DEL, fd, nullptr);
-  if (fd >= 0) ::shutdown(fd, SHUT_RDWR);
+  if (fd >= 0 && shm::holds_descriptors(fd)) {
+    (void)session.socket.release();
+    ++session.set_aside;
+  }
   session.socket.reset();
 }
 

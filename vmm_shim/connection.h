@@ -18,7 +18,8 @@ int renew_kick(Session& session);
 void watch_socket(const Session& session, int operation, bool for_writing);
 
 // A child that was forked may hold the connection too, and what epoll watches is
-// that: closing our descriptor alone would leave it watched for ever.
+// that: closing our descriptor alone would leave it watched for ever. With descriptors in
+// it that nobody received it is set aside, and stays open: see Session::set_aside.
 void close_socket(Session& session);
 
 // Puts an area of zeros in the place of a dead sidecar's, which may live on and write:

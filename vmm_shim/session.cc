@@ -341,13 +341,15 @@ bool on_message(memfail_shim& shim, const shm::Received& received) {
   }
 }
 
-// A descriptor that came with a bad message is never closed: a file system in user
-// space can hold close() for ever, and with it the VMM's event loop. After too many
-// of them nothing is received any more.
+// A descriptor that came with a bad message is never closed. After too many of them
+// nothing is received any more.
 void set_aside(Session& session, shm::Received& received) {
   for (std::size_t i = 0; i < received.fd_count; ++i) {
     (void)received.fds[i].release();
     ++session.set_aside;
+  }
+  for (; received.surplus.size() != 0; ++session.set_aside) {
+    (void)received.surplus.take().release();
   }
 }
 
@@ -424,7 +426,9 @@ void push_regions(memfail_shim& shim) {
 
 void say_goodbye(memfail_shim& shim) {
   const shm::Locked lock(shim.session.mutex);
-  if (shim.session.socket.valid()) (void)send_goodbye(shim);
+  if (!shim.session.socket.valid()) return;
+  (void)send_goodbye(shim);
+  close_socket(shim.session);
 }
 
 }  // namespace memfail::shim

@@ -154,7 +154,9 @@ struct Session {
   std::uint64_t ready_since_ns = 0;  // 0: not ready
   std::uint64_t answer_due_ns = 0;  // 0: no answer is waited for
   std::uint32_t backoff_ms = 0;
-  std::uint32_t set_aside = 0;  // descriptors that are not closed
+  // Descriptors that are never closed: a file system in user space can hold close() for
+  // ever, and with it the VMM's event loop.
+  std::uint32_t set_aside = 0;
   std::uint32_t sent_generation = 0;
   std::uint32_t sending_generation = 0;
   RegionList sent;       // what the sidecar has

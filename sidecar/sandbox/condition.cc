@@ -45,10 +45,10 @@ const std::vector<Condition>& conditions() {
        {is(1, FUTEX_WAIT_BITSET_PRIVATE), is(1, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME)}},
       {"futex", "join", {is(1, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME)}},
       {"getsockopt", "peer", {is(2, SO_PEERCRED), is(2, SO_PEERSEC)}},
+      {"shutdown", "both", {is(1, SHUT_RDWR)}},
       {"write", "stderr", {is(0, STDERR_FILENO)}},
       {"writev", "stderr", {is(0, STDERR_FILENO)}},
       {"preadv2", "no-wait", {is(5, RWF_NOWAIT)}},
-      {"newfstatat", "descriptor", {is(3, AT_EMPTY_PATH)}},
       {"fallocate", "grow", {is(1, 0)}},
       {"pidfd_send_signal", "probe", {is(1, 0)}},
   };

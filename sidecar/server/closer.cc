@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // syscall(closer): close futex=own futex=condition-variable
-// syscall(loop): futex=own
+// syscall(loop): futex=own shutdown=both
 #include "sidecar/server/closer.h"
+
+#include <sys/socket.h>
 
 #include <csignal>
 #include <thread>
@@ -27,10 +29,7 @@ class SignalsBlocked {
 
 }  // namespace
 
-Closer::Closer()
-    : waiting_(std::make_shared<std::atomic<std::size_t>>(0)), queue_(std::make_shared<Queue>()) {
-  queue_->waiting = waiting_;
-}
+Closer::Closer() : queue_(std::make_shared<Queue>()) {}
 
 void Closer::start(std::function<void()> first) {
   const SignalsBlocked blocked;
@@ -46,28 +45,39 @@ Closer::~Closer() {
   queue_->filled.notify_one();
 }
 
-void Closer::close(shm::UniqueFd fd) {
+void Closer::close_socket(shm::UniqueFd fd) {
+  if (fd.valid()) ::shutdown(fd.get(), SHUT_RDWR);
+  put(std::move(fd), kSocket);
+}
+
+void Closer::put(shm::UniqueFd fd, Kind kind) {
   if (!fd.valid()) return;
-  waiting_->fetch_add(1, std::memory_order_relaxed);
+  queue_->waiting[kind].fetch_add(1, std::memory_order_relaxed);
   const shm::Locked lock(queue_->mutex);
-  queue_->fds.push_back(fd.release());
+  queue_->items.push_back({fd.release(), kind});
   queue_->filled.notify_one();
 }
 
+std::size_t Closer::finish(std::chrono::milliseconds limit) {
+  queue_->closed.wait([this] { return waiting() == 0; }, std::chrono::steady_clock::now() + limit);
+  return waiting();
+}
+
 void Closer::run(std::shared_ptr<Queue> queue) {
-  for (int fd = next_of(*queue); fd >= 0; fd = next_of(*queue)) {
-    ::close(fd);
-    queue->waiting->fetch_sub(1, std::memory_order_relaxed);
+  for (Item item = next_of(*queue); item.fd >= 0; item = next_of(*queue)) {
+    ::close(item.fd);
+    queue->waiting[item.kind].fetch_sub(1, std::memory_order_relaxed);
+    queue->closed.ring();
   }
 }
 
-int Closer::next_of(Queue& queue) {
+Closer::Item Closer::next_of(Queue& queue) {
   const shm::Locked lock(queue.mutex);
-  while (!queue.ended && queue.fds.empty()) queue.filled.wait(queue.mutex);
-  if (queue.fds.empty()) return -1;
-  const int fd = queue.fds.front();
-  queue.fds.pop_front();
-  return fd;
+  while (!queue.ended && queue.items.empty()) queue.filled.wait(queue.mutex);
+  if (queue.items.empty()) return {};
+  const Item item = queue.items.front();
+  queue.items.pop_front();
+  return item;
 }
 
 }  // namespace memfail::server

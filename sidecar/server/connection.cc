@@ -33,7 +33,9 @@ Connection::Connection(Parts parts, shm::UniqueFd fd, session::Identity identity
       messages_(kMessages, since_ms) {}
 
 Connection::~Connection() {
-  if (!over_) parts_.poll_set.remove(fd_.get(), *this);
+  if (over_) return;
+  parts_.poll_set.remove(fd_.get(), *this);
+  parts_.owner.part_with(std::move(fd_));
 }
 
 bool Connection::watch() { return parts_.poll_set.add(fd_.get(), EPOLLIN, *this); }
@@ -80,7 +82,10 @@ bool Connection::receive_one() {
     send_answer();
     return false;
   }
-  auto received = shm::receive_message(fd_.get(), g_packet, dialogue_.expected_descriptors());
+  // Unread they make a reset of the hang-up, and the peer does not see why it is refused.
+  const bool take_surplus = !parts_.host.discards_clogged();
+  auto received =
+      shm::receive_message(fd_.get(), g_packet, dialogue_.expected_descriptors(), take_surplus);
   if (!received) {
     if (received.error() != -EAGAIN) hang_up();
     return false;
@@ -154,7 +159,7 @@ void Connection::fail(const session::Refusal& refusal) {
 void Connection::close() {
   if (std::exchange(over_, true)) return;
   parts_.poll_set.remove(fd_.get(), *this);
-  fd_.reset();
+  parts_.owner.part_with(std::move(fd_));
   parts_.owner.connection_over(*this);
 }
 

@@ -25,6 +25,8 @@ class ConnectionOwner {
   virtual void connection_over(Connection& connection) = 0;
   // Has had its share of messages: resume() is due when resume_in() says.
   virtual void connection_paused() = 0;
+  // Its socket, which is at its end.
+  virtual void part_with(shm::UniqueFd socket) = 0;
 
  protected:
   ~ConnectionOwner() = default;

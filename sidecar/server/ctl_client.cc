@@ -15,7 +15,9 @@ CtlClient::CtlClient(ClientOwner& owner, PollSet& poll_set, shm::UniqueFd fd)
     : owner_(owner), poll_set_(poll_set), fd_(std::move(fd)) {}
 
 CtlClient::~CtlClient() {
-  if (!over_) poll_set_.remove(fd_.get(), *this);
+  if (over_) return;
+  poll_set_.remove(fd_.get(), *this);
+  owner_.part_with(std::move(fd_));
 }
 
 bool CtlClient::watch() { return poll_set_.add(fd_.get(), EPOLLIN, *this); }
@@ -84,7 +86,7 @@ void CtlClient::close() {
   if (std::exchange(over_, true)) return;
   if (waiting_) owner_.operator_left(*this);
   poll_set_.remove(fd_.get(), *this);
-  fd_.reset();
+  owner_.part_with(std::move(fd_));
   owner_.client_over();
 }
 

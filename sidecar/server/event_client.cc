@@ -20,7 +20,9 @@ EventClient::EventClient(ClientOwner& owner, PollSet& poll_set, shm::UniqueFd fd
       since_ms_(since_ms) {}
 
 EventClient::~EventClient() {
-  if (!over_) poll_set_.remove(fd_.get(), *this);
+  if (over_) return;
+  poll_set_.remove(fd_.get(), *this);
+  owner_.part_with(std::move(fd_));
 }
 
 bool EventClient::watch() { return poll_set_.add(fd_.get(), listening_, *this); }
@@ -84,7 +86,7 @@ void EventClient::listen_for(std::uint32_t events) {
 void EventClient::close() {
   if (std::exchange(over_, true)) return;
   poll_set_.remove(fd_.get(), *this);
-  fd_.reset();
+  owner_.part_with(std::move(fd_));
   owner_.client_over();
 }
 

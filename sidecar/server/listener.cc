@@ -38,20 +38,36 @@ void Listener::accept_all() { accept(kMostWaiting); }
 
 void Listener::accept(int most) {
   for (int i = 0; i < most; ++i) {
+    if (!calls_.has_room()) return pause();
     shm::UniqueFd fd = accept_one(fd_);
     if (fd.valid()) {
       calls_.accepted(std::move(fd));
       continue;
     }
-    if (errno == EMFILE || errno == ENFILE) accept_and_close();
+    if (errno == EMFILE || errno == ENFILE) return accept_and_close();
     if (errno != ECONNABORTED && errno != EINTR) return;
   }
 }
 
+void Listener::pause() {
+  if (std::exchange(paused_, true)) return;
+  poll_set_.change(fd_, 0, *this);
+  calls_.paused();
+}
+
+bool Listener::resume() {
+  if (!paused_) return true;
+  if (!spare_.valid()) spare_ = another_of(poll_set_);
+  if (!spare_.valid() || !calls_.has_room()) return false;
+  paused_ = !poll_set_.change(fd_, EPOLLIN, *this);
+  return !paused_;
+}
+
 void Listener::accept_and_close() {
   spare_.reset();
-  accept_one(fd_).reset();
+  calls_.refused(accept_one(fd_));
   spare_ = another_of(poll_set_);
+  if (!spare_.valid()) pause();  // what is refused is not closed yet
   calls_.log("out of file descriptors: a connection was closed; raise LimitNOFILE or `ulimit -n`");
 }
 

@@ -8,6 +8,7 @@
 // events. While any session has more to do the loop does not sleep.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <list>
 #include <memory>
@@ -100,7 +101,8 @@ class Server final : public session::Host,
 
   // The end, where a thread may keep this process: everybody is to see that it is gone.
   void hang_up_on_all();
-  std::size_t descriptors_to_close() const { return closer_.waiting(); }
+  // What is to be closed and is not, after so long.
+  std::size_t unclosed_after(std::chrono::milliseconds limit) { return closer_.finish(limit); }
 
  private:
   using Connections = std::list<std::unique_ptr<Connection>>;
@@ -115,6 +117,7 @@ class Server final : public session::Host,
   void tell_readers();
   void bury();
   bool listen(int listen_fd, std::function<void(shm::UniqueFd)> accepted);
+  void listener_paused();
   VmPort* port_of(const session::Session& session);
 
   // OperatorTarget
@@ -136,6 +139,7 @@ class Server final : public session::Host,
   }
   void discard(shm::UniqueFd fd) override { closer_.close(std::move(fd)); }
   bool discards_clogged() override { return closer_.clogged(); }
+  void part_with(shm::UniqueFd socket) override { closer_.close_socket(std::move(socket)); }
   bool notice_hang_up(session::Session& session) override;
   void attached(session::Session& session) override;
   void ready(session::Session& session) override;

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <cerrno>
+
 namespace memfail::server {
 
 ssize_t send_now(int fd, std::span<const char> bytes) {
@@ -22,6 +24,14 @@ ssize_t receive_now(int fd, std::span<char> bytes) {
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
+  // Without room for descriptors a look closes none, and says whether there are any.
+  const ssize_t there = ::recvmsg(fd, &message, MSG_DONTWAIT | MSG_PEEK);
+  if (there <= 0) return there;
+  if ((message.msg_flags & MSG_CTRUNC) != 0) {
+    errno = EPROTO;
+    return -1;
+  }
+  part.iov_len = static_cast<std::size_t>(there);  // what was looked at, and no more
   return ::recvmsg(fd, &message, MSG_DONTWAIT);
 }
 

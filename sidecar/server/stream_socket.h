@@ -10,7 +10,8 @@
 
 namespace memfail::server {
 
-// As send() and recv(): bytes, or -1 and errno.
+// As send() and recv(): bytes, or -1 and errno; EPROTO where descriptors come along. Those
+// stay unread: the kernel would close them on this thread, and a close can wait.
 ssize_t send_now(int fd, std::span<const char> bytes);
 ssize_t receive_now(int fd, std::span<char> bytes);
 

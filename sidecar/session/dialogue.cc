@@ -32,9 +32,10 @@ Refusal too_long() {
           "a message is longer than " + std::to_string(shm::kMaxMessage) + " bytes"};
 }
 
-Refusal too_many(std::size_t descriptors) {
-  return {ErrorCode::descriptor, "message descriptors", descriptors + 1, descriptors,
-          "a message has more descriptors than the " + std::to_string(descriptors) +
+// Of those that were not received, nobody knows the number.
+Refusal too_many(std::size_t descriptors, std::size_t limit) {
+  return {ErrorCode::descriptor, "message descriptors", std::max(descriptors, limit + 1), limit,
+          "a message has more descriptors than the " + std::to_string(limit) +
               " that this state allows"};
 }
 
@@ -106,13 +107,16 @@ bool Dialogue::refuse_unread() {
 
 void Dialogue::discard(shm::Received& received) {
   for (shm::UniqueFd& fd : received.fds) host_.discard(std::move(fd));
+  while (received.surplus.size() != 0) host_.discard(received.surplus.take());
 }
 
 void Dialogue::take(std::span<const std::byte> packet, shm::Received& received) {
   std::optional<Refusal> refusal;
   const wire::Message* message = nullptr;
   if (received.truncated) {
-    refusal = packet.size() >= shm::kMaxMessage ? too_long() : too_many(expected_descriptors());
+    refusal = packet.size() >= shm::kMaxMessage
+                  ? too_long()
+                  : too_many(received.fd_count + received.surplus.size(), expected_descriptors());
   } else if ((message = verified(packet)) == nullptr) {
     refusal =
         refuse(ErrorCode::malformed, "message",

@@ -73,9 +73,10 @@ TEST(AControlMessage, ArrivesWholeWithExactlyItsDescriptors) {
   }
 }
 
-TEST(AControlMessage, WithMoreDescriptorsThanExpectedIsTruncatedAndLeaksNone) {
+// What the kernel has no room for it closes on the receiver's thread.
+TEST(AControlMessage, WithMoreDescriptorsThanExpectedIsTruncatedAndBringsThemAlong) {
   std::vector<std::byte> buffer(kMaxMessage);
-  for (std::size_t expected = 0; expected < kMaxMessageFds; ++expected) {
+  for (std::size_t expected = 1; expected < kMaxMessageFds; ++expected) {
     for (std::size_t sent = expected + 1; sent <= kMaxMessageFds; ++sent) {
       const SocketPair sockets;
       const int before = count_open_files();
@@ -85,15 +86,48 @@ TEST(AControlMessage, WithMoreDescriptorsThanExpectedIsTruncatedAndLeaksNone) {
         ASSERT_TRUE(received);
         EXPECT_TRUE(received->truncated) << sent << " sent, " << expected << " expected";
         EXPECT_EQ(received->fd_count, expected);
-        EXPECT_EQ(count_open_files(), before + static_cast<int>(expected));
+        EXPECT_EQ(received->surplus.size(), sent - expected);
+        EXPECT_EQ(count_open_files(), before + static_cast<int>(sent));
       }
       EXPECT_EQ(count_open_files(), before);
     }
   }
 }
 
+TEST(AControlMessage, WithDescriptorsWhereNoneIsExpectedStaysUnread) {
+  std::vector<std::byte> buffer(kMaxMessage);
+  const SocketPair sockets;
+  send_from_peer(sockets, 8, 2);
+  const int before = count_open_files();
+  const auto refused = receive_message(sockets.ours.get(), buffer, 0);
+  ASSERT_TRUE(refused);
+  EXPECT_TRUE(refused->truncated);
+  EXPECT_EQ(count_open_files(), before);
+  const auto taken = receive_message(sockets.ours.get(), buffer, 0, true);
+  ASSERT_TRUE(taken);
+  EXPECT_TRUE(taken->truncated);
+  EXPECT_EQ(taken->fd_count, 0U);
+  EXPECT_EQ(taken->surplus.size(), 2U);
+}
+
+TEST(ASocket, HoldsDescriptorsThatNobodyReceived) {
+  const SocketPair sockets;
+  for (int i = 0; i < 3; ++i) send_from_peer(sockets, 8, 0);
+  ASSERT_EQ(::send(sockets.theirs.get(), "", 0, 0), 0);  // looks like the end
+  send_from_peer(sockets, 8, 1);
+  EXPECT_TRUE(holds_descriptors(sockets.ours.get()));
+  const auto message = message_of(8);
+  EXPECT_EQ(send_message(sockets.theirs.get(), message), -EPIPE) << "nothing comes after it";
+}
+
+TEST(ASocket, HoldsNoneAfterWhatHadNone) {
+  const SocketPair sockets;
+  for (int i = 0; i < 3; ++i) send_from_peer(sockets, 8, 0);
+  EXPECT_FALSE(holds_descriptors(sockets.ours.get()));
+}
+
 // The most that the kernel lets one message carry.
-TEST(AControlMessage, WithTwoHundredAndFiftyThreeDescriptorsIsTruncated) {
+TEST(AControlMessage, WithTwoHundredAndFiftyThreeDescriptorsBringsAllOfThem) {
   const SocketPair sockets;
   Child peer([&] {
     std::array<int, 253> fds{};
@@ -120,7 +154,8 @@ TEST(AControlMessage, WithTwoHundredAndFiftyThreeDescriptorsIsTruncated) {
   ASSERT_TRUE(received);
   EXPECT_TRUE(received->truncated);
   EXPECT_EQ(received->fd_count, 3U);
-  EXPECT_EQ(count_open_files(), before + 3);
+  EXPECT_EQ(received->surplus.size(), kMostReceivedFds - 3);
+  EXPECT_EQ(count_open_files(), before + static_cast<int>(kMostReceivedFds));
 }
 
 TEST(AControlMessage, WithFewerDescriptorsThanExpectedSaysHowMany) {

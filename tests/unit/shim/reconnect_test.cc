@@ -109,6 +109,38 @@ TEST_F(BadDescriptors, OfAWelcomeThatIsRefusedForSomethingElseAreSetAside) {
   expect_set_aside();
 }
 
+// What the kernel has no room for it closes itself, in the VMM's event loop.
+TEST_F(BadDescriptors, ThatAreMoreThanOneAreAllSetAside) {
+  greet();
+  const std::size_t open = times_open();
+  sidecar_.send_welcome({.area = file_.get(), .two_areas = true});
+  dispatch();
+  EXPECT_EQ(state(), MEMFAIL_DETACHED);
+  EXPECT_EQ(session().set_aside, 2U);
+  EXPECT_EQ(times_open(), open + 1);
+}
+
+// So it does with those in a socket that is closed: the socket is set aside.
+TEST_F(BadDescriptors, WhereNoneIsExpectedStayUnread) {
+  ASSERT_TRUE(attach());
+  const std::array<std::byte, 40> junk{};
+  sidecar_.send_bytes(junk, file_.get());
+  dispatch();
+  EXPECT_EQ(state(), MEMFAIL_DETACHED);
+  EXPECT_EQ(session().set_aside, 1U);
+}
+
+TEST_F(BadDescriptors, BehindABadMessageStayUnread) {
+  ASSERT_TRUE(attach());
+  const std::array<std::byte, 40> junk{};
+  sidecar_.send_bytes(junk);
+  sidecar_.send_bytes({});
+  sidecar_.send_bytes(junk, file_.get());
+  dispatch();
+  EXPECT_EQ(state(), MEMFAIL_DETACHED);
+  EXPECT_EQ(session().set_aside, 1U);
+}
+
 TEST_F(BadDescriptors, AreNoneOfAGoodSession) {
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(attach());
