@@ -18,12 +18,13 @@
 #include "shm/descriptor.h"
 #include "shm/reply_wait.h"
 #include "shm/step.h"
-#include "sidecar/decision/fallback_rules.h"
 #include "vmm_shim/connection.h"
 #include "vmm_shim/failure.h"
 #include "vmm_shim/message.h"
 #include "vmm_shim/operator_request.h"
+#include "vmm_shim/reception.h"
 #include "vmm_shim/remembered.h"
+#include "vmm_shim/sending.h"
 #include "vmm_shim/siblings.h"
 #include "vmm_shim/slots.h"
 #include "vmm_shim/wake.h"
@@ -38,21 +39,6 @@ constexpr std::uint32_t kLastBackoffMs = 1000;
 // A session that stood so long was a good one: the next attempt is prompt.
 constexpr std::uint64_t kStoodNs = 100 * kNsPerMs;
 constexpr std::uint32_t kMostSetAside = 16;
-constexpr std::uint32_t kAllPages = ~std::uint32_t{0};  // pages_cursor: all were sent
-// How long a welcome or the acknowledgement of a commit may take. Nobody waits for
-// it, but a sidecar that does not answer is not there.
-constexpr std::uint64_t kAnswerNs = 1000 * kNsPerMs;
-
-void set_up(Session& session, std::uint32_t up) {
-  std::atomic_ref<std::uint32_t>(session.up).store(up, std::memory_order_release);
-}
-
-[[gnu::format(printf, 2, 3)]] void remember(Session& session, const char* format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(session.last_error.data(), session.last_error.size(), format, arguments);
-  va_end(arguments);
-}
 
 // Back to no sidecar. First what the dead area retired is kept where the next
 // sidecar finds it, then nobody waits on the area any more.
@@ -108,236 +94,15 @@ void connect_and_greet(memfail_shim& shim) {
   watch_socket(session, EPOLL_CTL_ADD, false);
 }
 
-void begin_transaction(memfail_shim& shim) {
-  Session& session = shim.session;
-  const shm::Locked lock(shim.regions.mutex);
-  const RegionList& current = shim.regions.current;
-  std::copy_n(current.items, current.count, session.sending.items);
-  session.sending.count = current.count;
-  session.sending_generation = shim.regions.generation.load(std::memory_order_acquire);
-  session.sent_cursor = 0;
-  session.sending_cursor = 0;
-  session.removing = true;
-  session.answer_due_ns = shm::monotonic_ns() + kAnswerNs;
-  session.step = Step::kSending;
-}
-
-// What is broken, for a sidecar that has not seen it break: once a connection, and
-// after an import.
-int send_known_pages(memfail_shim& shim) {
-  Session& session = shim.session;
-  if (shim.say_pages.exchange(0, std::memory_order_acq_rel) != 0) session.pages_cursor = 0;
-  if (session.pages_cursor == kAllPages) return 0;
-  std::array<PoisonedPage, kPagesPerMessage> pages;
-  while (true) {
-    std::uint32_t count = 0;
-    std::uint32_t next = session.pages_cursor;
-    for (; count < pages.size() && shim.poison.page(next, pages[count]); ++next) {
-      if (pages[count].repair == wire::Repair::none) ++count;
-    }
-    if (count == 0) break;
-    if (const int bad = send_poison_pages(shim, {pages.data(), count}); bad != 0) return bad;
-    session.pages_cursor = next;
-  }
-  session.pages_cursor = kAllPages;
-  return 0;
-}
-
-int send_transaction(memfail_shim& shim) {
-  Session& session = shim.session;
-  if (const int bad = send_known_pages(shim); bad != 0) return bad;
-  for (bool done = false; !done;) {
-    if (const int bad = send_region_chunk(shim, &done); bad != 0) return bad;
-    // It takes what we send: only silence is counted.
-    if (!done) session.answer_due_ns = shm::monotonic_ns() + kAnswerNs;
-  }
-  // Up before the first commit: what is reported from now on is kicked for, and
-  // the scan that follows the commit finds what came before.
-  set_up(session, 1);
-  if (const int bad = send_commit(shim); bad != 0) return bad;
-  MEMFAIL_STEP(commit_sent);
-  std::swap(session.sent, session.sending);
-  session.sent_generation = session.sending_generation;
-  session.step = Step::kCommitSent;
-  return 0;
-}
-
-int send_epoch(memfail_shim& shim) {
-  const std::uint32_t epoch = shim.guest_epoch.load(std::memory_order_acquire);
-  if (epoch == shim.session.epoch_sent) return 0;
-  const int bad = send_guest_reset(shim, epoch);
-  if (bad == 0) shim.session.epoch_sent = epoch;
-  return bad;
-}
-
-// A vCPU that was never registered is as good as not there, but was never said to be.
-int send_vcpu_states(memfail_shim& shim) {
-  for (std::uint32_t i = 0; i < shim.geometry.vcpus(); ++i) {
-    memfail_lane& lane = shim.lanes[i];
-    const bool online = lane.run == nullptr || lane.present.load(std::memory_order_acquire) != 0;
-    if (online == (lane.said_offline == 0)) continue;
-    if (const int bad = send_vcpu_state(shim, i, online); bad != 0) return bad;
-    lane.said_offline = online ? 0 : 1;
-  }
-  return 0;
-}
-
-// What the last guest reset came to. Said until it is acknowledged.
-int send_repairs(memfail_shim& shim) {
-  std::array<PoisonedPage, kPagesPerMessage> pages;
-  while (shim.poison.has_repairs()) {
-    const std::uint64_t id = shim.session.next_message;
-    const std::uint32_t count = shim.poison.say_repairs(pages.data(), pages.size(), id);
-    const int bad = count == 0 ? 0 : send_poison_pages(shim, {pages.data(), count});
-    if (bad == 0) continue;
-    shim.poison.repairs_unheard(id);
-    return bad;
-  }
-  return 0;
-}
-
-// What became of an operator's request.
-int send_answer(memfail_shim& shim) {
-  OperatorTask& task = shim.operator_task;
-  if (!task.answered) return 0;
-  const int bad = send_operator_answer(shim, task.answered_id, task.answer);
-  if (bad == 0) task.answered = false;
-  return bad;
-}
-
 // Sends what is due; a full socket is waited for by the event loop.
 void pump(memfail_shim& shim) {
   Session& session = shim.session;
-  int bad = send_answer(shim);
-  if (bad == 0 && session.step == Step::kReady) {
-    bad = send_known_pages(shim);
-    if (bad == 0) bad = send_epoch(shim);
-    if (bad == 0) bad = send_vcpu_states(shim);
-    if (bad == 0) bad = send_repairs(shim);
-    if (session.sent_generation != shim.regions.generation.load(std::memory_order_acquire)) {
-      begin_transaction(shim);
-    }
-  }
-  if (bad == 0 && session.step == Step::kSending) bad = send_transaction(shim);
+  const int bad = send_due(shim);
   if (session.step == Step::kDown) return;
   watch_socket(session, EPOLL_CTL_MOD, bad == -EAGAIN);
   if (bad != 0 && bad != -EAGAIN) {
     remember(session, "the sidecar hung up: %s", std::strerror(-bad));
     close_session(shim);
-  }
-}
-
-bool take_rules(memfail_shim& shim, const wire::FallbackRules& given) {
-  const auto rules = decision::from_wire(given);
-  if (!rules) {
-    remember(shim.session, "the sidecar's rules are out of range");
-    return false;
-  }
-  const shm::Locked lock(shim.rules_mutex);
-  shim.rules = *rules;
-  const bool qemu = rules->policy == decision::Policy::kQemu;
-  shim.outside_rule.store(qemu ? wire::Verdict::abort : rules->outside);
-  return true;
-}
-
-// By the new ones the guest may be told what it was not told by the old.
-bool on_rules(memfail_shim& shim, const wire::Rules& message) {
-  constexpr auto kLive = static_cast<std::uint64_t>(wire::Feature::live_rules);
-  if (shim.session.step == Step::kHelloSent || (shim.session.features & kLive) == 0) {
-    remember(shim.session, "rules out of state: not agreed on");
-    return false;
-  }
-  shim.tell_wanted.store(1, std::memory_order_release);
-  return take_rules(shim, *message.rules());
-}
-
-bool on_welcome(memfail_shim& shim, const wire::Welcome& welcome, const shm::Received& received) {
-  Session& session = shim.session;
-  if (session.step != Step::kHelloSent || received.fd_count != 1) {
-    remember(session, "welcome out of state, or with %zu descriptors (1 expected)",
-             received.fd_count);
-    return false;
-  }
-  if (welcome.version() != kProtocolVersion || (welcome.features() & ~features(shim)) != 0) {
-    remember(session,
-             "the sidecar's protocol version is %u and its features 0x%llx; ours are %u and 0x%llx",
-             welcome.version(), static_cast<unsigned long long>(welcome.features()),
-             kProtocolVersion, static_cast<unsigned long long>(features(shim)));
-    return false;
-  }
-  if (!take_rules(shim, *welcome.rules())) return false;
-  const auto placed = shm::replace_peer_area(received.fds[0].get(), shm::AreaKind::kReply,
-                                             shim.geometry, session.id, shim.reply_mapping);
-  if (!placed) {
-    const shm::Error& error = placed.error();
-    remember(session, "%s %s (value %llu, expected %llu)", error.field, error.what,
-             static_cast<unsigned long long>(error.value),
-             static_cast<unsigned long long>(error.limit));
-    return false;
-  }
-  MEMFAIL_STEP(reply_area_mapped);
-  session.area_serial.fetch_add(1, std::memory_order_acq_rel);
-  session.resume_low = welcome.resume_key()->low();
-  session.resume_high = welcome.resume_key()->high();
-  session.have_resume_key = true;
-  session.features = welcome.features();
-  session.sent.count = 0;
-  session.epoch_sent = 0;
-  session.pages_cursor = 0;
-  shim.poison.repairs_unheard(0);
-  for (std::uint32_t i = 0; i < shim.geometry.vcpus(); ++i) shim.lanes[i].said_offline = 0;
-  begin_transaction(shim);
-  return true;
-}
-
-bool on_ack(memfail_shim& shim, const wire::Ack& ack) {
-  Session& session = shim.session;
-  if (session.step == Step::kHelloSent) {
-    remember(session, "acknowledgement of %llu out of state: no welcome yet",
-             static_cast<unsigned long long>(ack.of()));
-    return false;
-  }
-  shim.poison.repairs_heard(ack.of());
-  if (session.step != Step::kCommitSent || ack.of() != session.commit_message) return true;
-  session.step = Step::kReady;
-  session.answer_due_ns = 0;
-  if (session.state.exchange(MEMFAIL_ATTACHED, std::memory_order_acq_rel) != MEMFAIL_ATTACHED) {
-    shim.attaches.fetch_add(1, std::memory_order_relaxed);
-    session.ready_since_ns = shm::monotonic_ns();
-    session.last_error[0] = '\0';
-  }
-  return true;
-}
-
-bool on_message(memfail_shim& shim, const shm::Received& received) {
-  Session& session = shim.session;
-  flatbuffers::Verifier verifier(reinterpret_cast<const std::uint8_t*>(session.buffer),
-                                 received.size);
-  if (received.truncated || !wire::VerifyMessageBuffer(verifier)) {
-    remember(session, "the sidecar sent a malformed message of %zu bytes", received.size);
-    return false;
-  }
-  const wire::Message* message = wire::GetMessage(session.buffer);
-  switch (message->body_type()) {
-    case wire::Body::Welcome:
-      return on_welcome(shim, *message->body_as_Welcome(), received);
-    case wire::Body::Ack:
-      return on_ack(shim, *message->body_as_Ack());
-    case wire::Body::Rules:
-      return on_rules(shim, *message->body_as_Rules());
-    case wire::Body::Drill:
-      return ask_for_drill(shim, message->id(), *message->body_as_Drill());
-    case wire::Body::Inject:
-      return ask_for_injection(shim, message->id(), *message->body_as_Inject());
-    case wire::Body::Error: {
-      const auto* text = message->body_as_Error()->text();
-      remember(session, "refused: %s", text != nullptr ? text->c_str() : "(no reason given)");
-      return false;
-    }
-    default:
-      remember(session, "the sidecar sent message type %u, which is ours to send",
-               static_cast<unsigned>(message->body_type()));
-      return false;
   }
 }
 
@@ -365,7 +130,7 @@ void receive_messages(memfail_shim& shim) {
     if (!received && received.error() == -EAGAIN) return;
     const bool hung_up = !received || received->size == 0;
     if (hung_up) remember(session, "the sidecar hung up");
-    if (hung_up || !on_message(shim, *received)) {
+    if (hung_up || !take_message(shim, *received)) {
       if (received) set_aside(session, *received);
       close_session(shim);
     }
