@@ -296,6 +296,17 @@ void act(FuzzedDataProvider& data, Vm& vm) {
       });
     case 5:
       return vm.acknowledge();
+    case 6:
+      return vm.send_message(wire::Body::Rules, false, [&](auto& builder) {
+        const auto verdict = [&] {
+          return static_cast<wire::Verdict>(data.ConsumeIntegral<std::uint8_t>());
+        };
+        const wire::FallbackRules rules(data.ConsumeIntegral<std::uint8_t>(), verdict(), verdict(),
+                                        verdict(), data.ConsumeIntegral<std::uint8_t>(),
+                                        data.ConsumeBool(), data.ConsumeIntegral<std::uint16_t>(),
+                                        data.ConsumeIntegral<std::uint16_t>(), 64, 60);
+        return wire::CreateRules(builder, &rules);
+      });
     default:
       return vm.fail(data);
   }
