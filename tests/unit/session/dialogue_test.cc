@@ -388,6 +388,44 @@ TEST_F(Resume, AfterABreachItsOwnerHasAFreshSession) {
   EXPECT_EQ(host_.gones, 1);
 }
 
+// The VMM lives on, with incidents on record: somebody has to know when it ends.
+TEST_F(Resume, ThatFailsKeepsTheWatchOnItsVm) {
+  Dialogue again(table_, host_, kOwner);
+  hello(again, &key_);
+  Builder commit;
+  wire::FinishMessageBuffer(commit, wire::CreateMessage(commit, 2, Body::Commit,
+                                                        wire::CreateCommit(commit, 1, 0).Union()));
+  shm::Received none;
+  again.take(std::as_bytes(std::span(commit.GetBufferPointer(), commit.GetSize())), none);
+  ASSERT_EQ(again.state(), DialogueState::kReady);
+  again.hang_up();
+  Builder builder;
+  const auto body = hello_body(builder, &key_);
+  wire::FinishMessageBuffer(builder, wire::CreateMessage(builder, 1, Body::Hello, body));
+  shm::Received received = hello_descriptors();
+  auto other_area = shm::make_area(shm::AreaKind::kRequest, shm::Geometry(kVcpus), {3, 4});
+  received.fds[0] = std::move(other_area->fd);
+  Dialogue failing(table_, host_, kOwner);
+  failing.take(std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())), received);
+  EXPECT_EQ(failing.state(), DialogueState::kEnded);
+  EXPECT_EQ(table_.size(), 0U);
+  EXPECT_EQ(host_.absent, 1);
+}
+
+// Nothing of it is on record yet: nobody would be told anything.
+TEST_F(Resume, ThatFailsBeforeAnyRecordLeavesNoWatch) {
+  Builder builder;
+  const auto body = hello_body(builder, &key_);
+  wire::FinishMessageBuffer(builder, wire::CreateMessage(builder, 1, Body::Hello, body));
+  shm::Received received = hello_descriptors();
+  auto other_area = shm::make_area(shm::AreaKind::kRequest, shm::Geometry(kVcpus), {3, 4});
+  received.fds[0] = std::move(other_area->fd);
+  Dialogue failing(table_, host_, kOwner);
+  failing.take(std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())), received);
+  EXPECT_EQ(table_.size(), 0U);
+  EXPECT_EQ(host_.absent, 0);
+}
+
 TEST_F(Resume, TheKeyIsAskedForFirst) {
   key_ = {key_.low() ^ 1, key_.high()};
   EXPECT_EQ(resume_as(kOwner), ErrorCode::resume_key);
