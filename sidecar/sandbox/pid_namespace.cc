@@ -42,11 +42,14 @@ int exit_status(int status) {
   ::_exit(1);
 }
 
+Done close_everything() { return close_all_but({}); }
+Done load_own_filter() { return load_filter(Thread::kWaiter, Forbidden::kKill); }
+
 [[noreturn]] void wait_for(pid_t child) {
-  for (const Done& layer :
-       {close_all_but({}), drop_capabilities(), refuse_new_privileges(), refuse_dumps(),
-        refuse_core_files(), load_filter(Thread::kWaiter, Forbidden::kKill)}) {
-    if (!layer) refuse_to_wait(layer.error());
+  // One after the other: behind the filter nothing can be said any more.
+  for (Done (*const layer)() : {close_everything, drop_capabilities, refuse_new_privileges,
+                                refuse_dumps, refuse_core_files, load_own_filter}) {
+    if (const Done done = layer(); !done) refuse_to_wait(done.error());
   }
   const sigset_t signals = awaited();
   for (;;) {

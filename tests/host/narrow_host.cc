@@ -10,6 +10,9 @@
 //   no-unshare          no new namespaces, and whoever may mount still may (in a mount
 //                       namespace of the profile's own, lest the host suffers)
 //   no-seccomp          a kernel without filters
+//   bounding-set        capabilities that stay in the bounding set
+//   long-label          peers whose security label is longer than anybody reads
+//   no-label            no security module that labels peers
 //   descriptors=N       RLIMIT_NOFILE
 //   unread-log          stderr is a pipe whose other end is open and never read
 //
@@ -21,6 +24,7 @@
 #include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -107,6 +111,18 @@ bool forbid_filters() {
   return refusals.load();
 }
 
+bool keep_bounding_set() {
+  Refusals refusals;
+  refusals.add(SCMP_SYS(prctl), EPERM, SCMP_A0(SCMP_CMP_EQ, PR_CAPBSET_DROP));
+  return refusals.load();
+}
+
+bool label_peers(int error) {
+  Refusals refusals;
+  refusals.add(SCMP_SYS(getsockopt), error, SCMP_A2(SCMP_CMP_EQ, SO_PEERSEC));
+  return refusals.load();
+}
+
 bool limit_descriptors(const char* number) {
   const auto most = std::strtoull(number, nullptr, 10);
   const rlimit limit{.rlim_cur = most, .rlim_max = most};
@@ -135,6 +151,9 @@ bool narrow(std::string_view profile) {
   if (profile == "container") return be_a_container();
   if (profile == "no-unshare") return forbid_namespaces();
   if (profile == "no-seccomp") return forbid_filters();
+  if (profile == "bounding-set") return keep_bounding_set();
+  if (profile == "long-label") return label_peers(ERANGE);
+  if (profile == "no-label") return label_peers(ENOPROTOOPT);
   if (profile == "unread-log") return let_nobody_read();
   if (profile.starts_with(kDescriptors)) {
     return limit_descriptors(profile.substr(kDescriptors.size()).data());

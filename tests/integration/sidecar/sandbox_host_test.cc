@@ -5,9 +5,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
 
 #include "daemon.h"
 #include "peer.h"
@@ -84,10 +89,39 @@ INSTANTIATE_TEST_SUITE_P(
              {"user-namespace", "mount-namespace", "empty-root", "needs the mount-namespace"},
              {"landlock", "seccomp", "no-capabilities"},
              {"'user-namespace'"}},
+        Host{"bounding-set",
+             {"no-capabilities", "prctl(PR_CAPBSET_DROP)"},
+             {"user-namespace", "mount-namespace", "empty-root", "landlock", "seccomp"},
+             {"'no-capabilities'", "the process that waits cannot be had: prctl(PR_CAPBSET_DROP)"}},
         Host{"no-seccomp",
              {"seccomp", "CONFIG_SECCOMP_FILTER"},
              {"user-namespace", "mount-namespace", "empty-root", "landlock", "no-capabilities"},
              {"the process that waits cannot be had: seccomp"}}));
+
+// What can be given up is, whatever else cannot.
+TEST(Capabilities, AreGoneThoughTheBoundingSetStays) {
+  if (kSanitized) GTEST_SKIP() << "SKIPPED: a build with a sanitizer has no full sandbox";
+  const Daemon daemon({}, "bounding-set");
+  ASSERT_TRUE(daemon.log_has("listening on")) << daemon.log();
+  std::ifstream in("/proc/" + std::to_string(daemon.pid()) + "/status");
+  const std::string status{std::istreambuf_iterator<char>(in), {}};
+  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
+    EXPECT_THAT(status, HasSubstr(std::string(set) + ":\t0000000000000000\n"));
+  }
+  EXPECT_THAT(status, Not(HasSubstr("CapBnd:\t0000000000000000\n"))) << "the host gave it away";
+}
+
+// A label that is there and cannot be read is not the same as none: whoever has none could
+// come back to that VM's session.
+TEST(SecurityLabel, ThatCannotBeReadIsNobodys) {
+  const std::string own = "uid " + std::to_string(::getuid()) + "\n";
+  for (const auto& [host, seen] :
+       {std::pair<const char*, std::string>{"no-label", own}, {"long-label", "uid 4294967295\n"}}) {
+    const Daemon daemon({"--sandbox", "none"}, host);
+    ASSERT_TRUE(Peer(daemon.vms()).attach()) << daemon.log();
+    EXPECT_TRUE(daemon.log_has(seen)) << daemon.log();
+  }
+}
 
 }  // namespace
 }  // namespace memfail::test
