@@ -250,6 +250,12 @@ int run(const Options& options) {
   return error == 0 ? 0 : 1;
 }
 
+// Not by stdio, which asks first what kind of file it writes to: behind the filter nobody
+// may ask.
+bool print(const std::string& text) {
+  return ::write(STDOUT_FILENO, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
 }  // namespace
 }  // namespace memfail
 
@@ -258,8 +264,7 @@ int main(int argc, char** argv) {
   if (!options) return options.error();
   try {
     if (options->print_capabilities) {
-      std::fputs(memfail::capabilities(*options).c_str(), stdout);
-      return 0;
+      return memfail::print(memfail::capabilities(*options)) ? 0 : 1;
     }
     return memfail::run(*options);
   } catch (const std::exception& error) {  // out of memory, at start
