@@ -225,8 +225,13 @@ int run(const Options& options) {
   const auto journal = open_journal(options);
   if (journal == nullptr) return 1;
   const std::string digest = policy::digest_text(policy_set->digest());
-  server::Server server(
-      {options.one_off, MEMFAIL_VERSION, options.policy, {}, std::move(*policy_set)}, *journal);
+  server::Server server({options.one_off,
+                         options.sessions_per_uid,
+                         MEMFAIL_VERSION,
+                         options.policy,
+                         {},
+                         std::move(*policy_set)},
+                        *journal);
   server.take_up_records();  // while /proc can be read
   if (!said(sandbox.enter())) return 1;
   if (options.sandbox != sandbox::Grade::kNone) leave_files(sockets);

@@ -76,6 +76,11 @@ void declare(CLI::App& app, Given& given) {
                  "which it was, log (not a wall) lets it through into the audit log")
       ->check(CLI::IsMember({"kill", "trap", "log"}))
       ->capture_default_str();
+  app.add_option("--sessions-per-uid", options.sessions_per_uid,
+                 "How many VMs one user may have attached or away; by default half of what\n"
+                 "descriptors are there for")
+      ->type_name("N")
+      ->check(CLI::Range(1, 65536));
   app.add_flag("--one-off", options.one_off, "End when the first VM has left");
   app.add_flag("--print-capabilities", options.print_capabilities,
                "Print what this back end is and what --sandbox gives here, as JSON, and exit");

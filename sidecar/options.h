@@ -3,6 +3,7 @@
 // The command line of memfaild.
 #pragma once
 
+#include <cstddef>
 #include <expected>
 #include <string>
 
@@ -22,6 +23,7 @@ struct Options {
   sandbox::Forbidden forbidden = sandbox::Forbidden::kKill;
   bool print_capabilities = false;
   bool one_off = false;
+  std::size_t sessions_per_uid = 0;  // 0: by the descriptors there are
 };
 
 // The options, or the status to exit with: help, version and capabilities have

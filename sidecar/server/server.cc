@@ -32,7 +32,8 @@ Server::Server(ServerOptions options, journal::Journal& journal)
     : options_(std::move(options)),
       journal_(journal),
       front_guard_(journal.front_memory(), true),
-      table_(*this) {
+      table_(*this,
+             options_.sessions_per_user != 0 ? options_.sessions_per_user : sessions_for_a_user()) {
   hot_.reserve(session::SessionTable::kMaxDetached);
 }
 

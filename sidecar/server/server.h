@@ -40,11 +40,15 @@ namespace memfail::server {
 
 struct ServerOptions {
   bool one_off = false;  // end when the first VM has left
+  std::size_t sessions_per_user = 0;  // 0: sessions_for_a_user()
   std::string version;
   std::string policy;  // its name, or its file's
   Wall wall;
   policy::PolicySet policy_set;
 };
+
+// Half of those that this process's descriptors are enough for.
+std::size_t sessions_for_a_user();
 
 class Server final : public session::Host,
                      public OperatorTarget,
@@ -57,6 +61,7 @@ class Server final : public session::Host,
   static constexpr std::size_t kMaxHalfOpen = 64;
   static constexpr std::size_t kMaxHalfOpenPerUid = 4;
   static constexpr std::size_t kMaxReaders = 64;
+  static constexpr std::size_t kDescriptorsPerSession = 3;  // connection, kick, VMM
   static constexpr std::size_t kMaxOperators = 16;
 
   // `journal` outlives it.

@@ -3,6 +3,7 @@
 // Who is let in: VMs, readers and operators, each within limits.
 //
 // syscall(loop): getsockopt=peer
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -50,6 +51,14 @@ session::Identity identity_of(int fd) {
 }
 
 }  // namespace
+
+std::size_t sessions_for_a_user() {
+  constexpr rlim_t kMost = 65'536;  // as the sandbox leaves it
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_max = kMost;
+  const auto descriptors = static_cast<std::size_t>(std::min(limit.rlim_max, kMost));
+  return std::max<std::size_t>(descriptors / Server::kDescriptorsPerSession / 2, 1);
+}
 
 bool Server::listen(int listen_fd, std::function<void(shm::UniqueFd)> accepted) {
   Listener::Calls calls{.accepted = std::move(accepted),

@@ -86,10 +86,36 @@ std::expected<Session*, Refusal> SessionTable::find_or_make(const wire::Hello& h
   }
   auto config = config_of(hello, identity);
   if (!config) return std::unexpected(config.error());
+  if (auto refusal = make_room(identity.uid)) return std::unexpected(*refusal);
   auto made = std::make_unique<Session>(host_, std::move(*config));
   Session* const session = made.get();
   sessions_.emplace(key_of(*hello.session()), std::move(made));
+  ++held_[identity.uid];
   return session;
+}
+
+// One user does not get all descriptors there are. Whoever has hung up gives way first, of
+// the same user.
+std::optional<Refusal> SessionTable::make_room(uid_t uid) {
+  const auto held = held_.find(uid);
+  if (held == held_.end() || held->second < most_of_a_user_) return std::nullopt;
+  Session* const oldest = oldest_detached(uid);
+  if (oldest == nullptr) {
+    return refuse_limit(ErrorCode::limit, "sessions of uid " + std::to_string(uid),
+                        held->second + 1, most_of_a_user_);
+  }
+  host_.log("VM '" + oldest->label().name + "' forgotten: uid " + std::to_string(uid) + " has " +
+            std::to_string(held->second) + " sessions, the limit");
+  leave(*oldest);
+  return std::nullopt;
+}
+
+Session* SessionTable::oldest_detached(uid_t uid) {
+  for (const Key& key : detached_) {
+    Session& session = *sessions_.find(key)->second;
+    if (session.config().identity.uid == uid) return &session;
+  }
+  return nullptr;
 }
 
 // Of a VM that attaches for the first time, or comes back to a sidecar that knows it from
@@ -200,14 +226,19 @@ void SessionTable::leave(Session& session) {
   const bool recorded = host_.records().state().sessions().contains(id);
   host_.gone(session);
   shm::UniqueFd vmm = session.release_vmm();
-  detached_.remove(key_of(id));
-  sessions_.erase(key_of(id));
+  erase(session);
   if (recorded && vmm.valid()) host_.watch_absent(id, std::move(vmm));
 }
 
 void SessionTable::destroy(Session& session) {
-  const Key key = key_of(session.label().session);
   host_.gone(session);
+  erase(session);
+}
+
+void SessionTable::erase(const Session& session) {
+  const Key key = key_of(session.label().session);
+  const auto held = held_.find(session.config().identity.uid);
+  if (--held->second == 0) held_.erase(held);
   detached_.remove(key);
   sessions_.erase(key);
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// All sessions of this process, by the id their VMM chose. Bounded: detached ones
-// stay for their VMM to come back, the oldest gives way.
+// All sessions of this process, by the id their VMM chose. Bounded: each user may have so
+// many; detached ones stay for their VMM to come back, the oldest gives way.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <limits>
 #include <list>
 #include <map>
 #include <memory>
@@ -18,7 +21,10 @@ class SessionTable {
  public:
   static constexpr std::size_t kMaxDetached = 4096;
 
-  explicit SessionTable(Host& host) : host_(host) {}
+  // `most_of_a_user`: sessions of one uid, detached ones among them.
+  explicit SessionTable(Host& host,
+                        std::size_t most_of_a_user = std::numeric_limits<std::size_t>::max())
+      : host_(host), most_of_a_user_(most_of_a_user) {}
 
   struct Attached {
     Session* session = nullptr;
@@ -61,11 +67,16 @@ class SessionTable {
   std::expected<SessionConfig, Refusal> config_of(const wire::Hello& hello,
                                                   const Identity& identity);
   void keep_detached(Session& session);
+  std::optional<Refusal> make_room(uid_t uid);
+  Session* oldest_detached(uid_t uid);
+  void erase(const Session& session);
   void destroy(Session& session);
   void leave(Session& session);
   void forget_oldest();
 
   Host& host_;
+  std::size_t most_of_a_user_;
+  std::map<uid_t, std::size_t> held_;  // sessions of each user
   std::map<Key, std::unique_ptr<Session>> sessions_;
   std::list<Key> detached_;  // oldest first
 };

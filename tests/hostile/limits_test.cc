@@ -21,7 +21,7 @@ using test::Daemon;
 using test::Peer;
 
 TEST(Descriptors, ThatRunOutAreSaidAndTakeNobodyAlong) {
-  const Daemon daemon({}, "descriptors=64");
+  const Daemon daemon({"--sessions-per-uid", "64"}, "descriptors=64");
   Bystander bystander(daemon.vms());
   ASSERT_TRUE(bystander.attached()) << daemon.log();
   std::vector<Peer> greedy;
@@ -36,6 +36,29 @@ TEST(Descriptors, ThatRunOutAreSaidAndTakeNobodyAlong) {
   greedy.clear();
   EXPECT_TRUE(test::eventually(
       [&] { return Peer(daemon.vms()).attach({.session = {100, 3}, .name = "next"}); }));
+}
+
+TEST(Sessions, OfOneUserLeaveRoomForOthers) {
+  const Daemon daemon({}, "descriptors=64");  // ten of three descriptors each
+  std::vector<Peer> greedy;
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    greedy.emplace_back(daemon.vms());
+    ASSERT_TRUE(greedy.back().attach({.session = {i, 3}, .name = "greedy"})) << i;
+  }
+  Peer one_more(daemon.vms());
+  const test::HelloFields fields{.session = {10, 3}, .name = "greedy"};
+  one_more.make_descriptors(fields);
+  one_more.send_hello(fields);
+  const test::Answer refused = one_more.receive();
+  ASSERT_EQ(refused.error_code(), wire::ErrorCode::limit);
+  EXPECT_EQ(refused.error()->field()->str(), "sessions of uid " + std::to_string(::getuid()));
+  EXPECT_EQ(refused.error()->value(), 11U);
+  EXPECT_EQ(refused.error()->limit(), 10U);
+  // Who has hung up gives way.
+  greedy.front().hang_up();
+  EXPECT_TRUE(daemon.log_has("detached"));
+  EXPECT_TRUE(Peer(daemon.vms()).attach({.session = {11, 3}, .name = "next"})) << daemon.log();
+  EXPECT_TRUE(daemon.log_has("has 10 sessions, the limit"));
 }
 
 // A file on FUSE whose server answers nothing holds the thread that closes it, and with it
