@@ -98,7 +98,7 @@ WriteLog::WriteLog(const char* path) : fd_(::open(path, O_RDONLY | O_CLOEXEC)) {
 WriteLog::~WriteLog() { ::close(fd_); }
 
 void WriteLog::replay(const LogEntry& entry, int fd) const {
-  if (entry.mark || entry.discard) return;  // what was discarded may read as it did
+  if (!writes(entry)) return;  // what was discarded may read as it did
   copy_range(fd_, entry.data_at, fd, entry.sector * sector_size_, entry.sectors * sector_size_);
 }
 

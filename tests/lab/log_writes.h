@@ -31,6 +31,10 @@ class WriteLog {
   WriteLog& operator=(const WriteLog&) = delete;
 
   const std::vector<LogEntry>& entries() const { return entries_; }
+  // Whether replay() writes anything of it.
+  static bool writes(const LogEntry& entry) {
+    return !entry.mark && !entry.discard && entry.sectors != 0;
+  }
   // Writes one entry's data to the device `fd`. Marks and flushes write nothing.
   void replay(const LogEntry& entry, int fd) const;
 

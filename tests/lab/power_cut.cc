@@ -6,8 +6,9 @@
 //   write DIR          appends records to a journal in DIR; after each acknowledged group
 //                      it puts a mark into the log: "durable=N"
 //   check LOG REPLAY SCRATCH MOUNTPOINT DIR [POINTS]
-//                      plays the log back onto REPLAY; at its points copies that to
-//                      SCRATCH, mounts it (ext4 recovers), and recovers the journal
+//                      plays the log back onto REPLAY; at so many of its points (without
+//                      the number: at each) copies that to SCRATCH, mounts it (ext4
+//                      recovers), and recovers the journal
 //
 // What must hold at each point: every event up to the last mark before it is there, what
 // is there is what was written, and none is missing between.
@@ -176,6 +177,28 @@ std::uint64_t number_behind(const std::string& text, std::string_view word) {
   return value;
 }
 
+// Where a power cut differs from one an entry earlier: something was written, and the marks
+// behind that say what had been promised by then.
+std::vector<std::size_t> points_of(const std::vector<LogEntry>& entries) {
+  std::vector<std::size_t> points;
+  auto at = std::ranges::find_if(entries, [](const LogEntry& e) { return e.mark == "begin"; });
+  for (; at != entries.end(); ++at) {
+    const auto next = std::next(at);
+    if (next == entries.end() || WriteLog::writes(*next)) {
+      points.push_back(static_cast<std::size_t>(at - entries.begin()));
+    }
+  }
+  return points;
+}
+
+// `most` of them, evenly; 0: all.
+std::vector<std::size_t> thinned(const std::vector<std::size_t>& points, std::size_t most) {
+  const std::size_t stride = most == 0 ? 1 : std::max<std::size_t>(1, points.size() / most);
+  std::vector<std::size_t> out;
+  for (std::size_t i = 0; i < points.size(); i += stride) out.push_back(points[i]);
+  return out;
+}
+
 int check_log(const char* log_path, const char* replay_path, const Devices& devices,
               std::size_t most_points) {
   const WriteLog log(log_path);
@@ -183,17 +206,15 @@ int check_log(const char* log_path, const char* replay_path, const Devices& devi
   const int scratch = ::open(devices.scratch, O_RDWR | O_CLOEXEC);
   if (replay < 0 || scratch < 0) give_up("a device");
   const auto& entries = log.entries();
-  const auto begun =
-      std::ranges::find_if(entries, [](const LogEntry& e) { return e.mark == "begin"; });
-  const auto begin = static_cast<std::size_t>(begun - entries.begin());
-  const std::size_t stride = std::max<std::size_t>(1, (entries.size() - begin) / most_points);
+  const std::vector<std::size_t> all = points_of(entries);
+  const std::vector<std::size_t> chosen = thinned(all, most_points);
   std::uint64_t promised = 0;
   std::size_t points = 0;
   std::size_t wrong = 0;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     log.replay(entries[i], replay);
     if (entries[i].mark) promised = std::max(promised, number_behind(*entries[i].mark, "durable="));
-    if (i < begin || (i - begin) % stride != 0) continue;
+    if (!std::ranges::binary_search(chosen, i)) continue;
     copy_device(replay, scratch, size_of_device(replay));
     if (::fsync(scratch) != 0) give_up("fsync of the scratch device");
     wrong += check_point(devices, i, promised) ? 0 : 1;
@@ -202,8 +223,10 @@ int check_log(const char* log_path, const char* replay_path, const Devices& devi
                   static_cast<unsigned long long>(promised));
     }
   }
-  std::printf("%zu entries in the log, %zu power cuts, %zu wrong; %llu events acknowledged\n",
-              entries.size(), points, wrong, static_cast<unsigned long long>(promised));
+  std::printf(
+      "%zu entries in the log, %zu points in them, %zu power cuts, %zu wrong; "
+      "%llu events acknowledged\n",
+      entries.size(), all.size(), points, wrong, static_cast<unsigned long long>(promised));
   return wrong == 0 && points != 0 && promised >= kEvents ? 0 : 1;
 }
 
@@ -215,7 +238,7 @@ int main(int argc, char** argv) {
   const std::vector<std::string> words(argv, argv + argc);
   if (argc == 3 && words[1] == "write") return memfail::lab::write_journal(words[2]);
   if ((argc == 7 || argc == 8) && words[1] == "check") {
-    const std::size_t points = argc == 8 ? std::strtoul(argv[7], nullptr, 10) : 100'000;
+    const std::size_t points = argc == 8 ? std::strtoul(argv[7], nullptr, 10) : 0;
     return memfail::lab::check_log(argv[2], argv[3], {argv[4], argv[5], words[6]}, points);
   }
   std::fputs(
