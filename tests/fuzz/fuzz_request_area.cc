@@ -153,11 +153,12 @@ wire::RegionRange guest_ram(std::uint64_t gpa, std::uint64_t page_size) {
 }
 
 void take_any_page(FuzzedDataProvider& data, Intake& intake) {
-  const wire::PoisonPage page(kHva + std::uint64_t{small(data, 2 * kRamPages)} * 4096,
-                              std::uint64_t{small(data, 2 * kRamPages)} * 4096,
-                              data.ConsumeBool() ? 4096 : data.ConsumeIntegral<std::uint64_t>(),
-                              data.ConsumeBool(), data.ConsumeBool(),
-                              nearly(data, wire::Repair::MAX));
+  const wire::PoisonPage page(
+      kHva + std::uint64_t{small(data, 2 * kRamPages)} * 4096,
+      std::uint64_t{small(data, 2 * kRamPages)} * 4096,
+      data.ConsumeBool() ? 4096 : data.ConsumeIntegral<std::uint64_t>(), data.ConsumeBool(),
+      data.ConsumeBool(), nearly(data, wire::Repair::MAX), small(data, 9),
+      data.ConsumeIntegral<std::uint64_t>(), data.ConsumeIntegral<std::uint64_t>());
   flatbuffers::FlatBufferBuilder builder;
   builder.Finish(
       wire::CreatePoisonPages(builder, small(data, 2), builder.CreateVectorOfStructs(&page, 1)));
