@@ -10,6 +10,8 @@
 #include <thread>
 #include <utility>
 
+#include "sidecar/server/scheduling.h"
+
 namespace memfail::server {
 namespace {
 
@@ -34,6 +36,7 @@ Closer::Closer() : queue_(std::make_shared<Queue>()) {}
 void Closer::start(std::function<void()> first) {
   const SignalsBlocked blocked;
   std::thread([queue = queue_, run_first = std::move(first)] {
+    give_way();  // while the calls for it are allowed
     if (run_first) run_first();
     run(queue);
   }).detach();

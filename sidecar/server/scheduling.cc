@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace memfail::server {
@@ -20,6 +21,17 @@ void ask_for_short_slice() {
   if (::syscall(SYS_sched_getattr, 0, &now, sizeof now, 0) != 0) return;
   if (now.sched_policy != SCHED_NORMAL) return;  // the operator's choice
   now.sched_runtime = kSliceNs;
+  ::syscall(SYS_sched_setattr, 0, &now, 0);
+}
+
+void give_way() {
+  constexpr std::int32_t kNicer = 10;
+  sched_attr now{};
+  if (::syscall(SYS_sched_getattr, 0, &now, sizeof now, 0) != 0) return;
+  if (now.sched_policy != SCHED_NORMAL) return;  // the operator's choice
+  now.sched_policy = SCHED_BATCH;
+  now.sched_nice = std::min(now.sched_nice + kNicer, 19);
+  now.sched_runtime = 0;  // as long a slice as the others'
   ::syscall(SYS_sched_setattr, 0, &now, 0);
 }
 

@@ -12,4 +12,8 @@ namespace memfail::server {
 // privilege is needed. Where the kernel does not know it nothing changes.
 void ask_for_short_slice();
 
+// The calling thread gives way: woken, it takes the core from nobody, and where there are
+// too few it has a tenth of another's share. For what is to be done, but not soon.
+void give_way();
+
 }  // namespace memfail::server
