@@ -28,7 +28,10 @@ constexpr auto kScenarios = std::to_array<Scenario>({
      play_ao_guest_ram_amd},
     {"ar-hugetlb", "a 2 MiB page is lost", {.ram = RamKind::kHugetlb}, play_ar_guest_ram},
     {"broadcast-two-vcpus", "an Intel guest is told on all vCPUs", kTwoIntel, play_broadcast},
-    {"ar-same-page-two-vcpus", "two vCPUs meet one page at once", kTwoIntel, play_ar_same_page},
+    {"ar-same-page-two-vcpus",
+     "two vCPUs meet one page at once",
+     {.vcpus = 2, .vendor = Vendor::kIntel, .deadline_ms = kLongDeadline},
+     play_ar_same_page},
 
     {"two-errors-two-vcpus",
      "two vCPUs meet two pages at once",
