@@ -70,7 +70,8 @@ std::expected<Received, int> receive_message(int socket, std::span<std::byte> bu
                                              std::size_t expected_fds, bool take_surplus = false);
 
 // Whether what is unread in `socket` has descriptors, which its close would close as well,
-// on the same thread. Ends it in both directions first: nothing comes after the look.
+// on the same thread. Ends it in both directions first: nothing comes after the look. What
+// is unread is gone afterwards.
 bool holds_descriptors(int socket);
 
 }  // namespace memfail::shm

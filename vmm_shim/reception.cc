@@ -52,7 +52,6 @@ bool on_welcome(memfail_shim& shim, const wire::Welcome& welcome, const shm::Rec
              kProtocolVersion, static_cast<unsigned long long>(features(shim)));
     return false;
   }
-  if (!take_rules(shim, *welcome.rules())) return false;
   const auto placed = shm::replace_peer_area(received.fds[0].get(), shm::AreaKind::kReply,
                                              shim.geometry, session.id, shim.reply_mapping);
   if (!placed) {
@@ -63,6 +62,7 @@ bool on_welcome(memfail_shim& shim, const wire::Welcome& welcome, const shm::Rec
     return false;
   }
   MEMFAIL_STEP(reply_area_mapped);
+  if (!take_rules(shim, *welcome.rules())) return false;
   session.area_serial.fetch_add(1, std::memory_order_acq_rel);
   session.resume_low = welcome.resume_key()->low();
   session.resume_high = welcome.resume_key()->high();

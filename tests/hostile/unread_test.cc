@@ -101,16 +101,15 @@ class InPlaceOfTheKick final : public Liar {
   Peer peer_;
 };
 
-// More connections than a user may have without a hello: some of them are refused as they
-// are, with what they have sent.
+// More connections than a user may have without a hello: the last is refused as it is, with
+// what it has sent.
 class OneTooMany final : public Liar {
  public:
   explicit OneTooMany(const Daemon& daemon) : path_(daemon.vms()) {}
   void give(int fd) override {
-    for (int i = 0; i < 6; ++i) {
-      peers_.emplace_back(path_);
-      peers_.back().send_raw(one_byte(), {fd});
-    }
+    constexpr std::size_t kMostHalfOpen = 4;
+    while (peers_.size() <= kMostHalfOpen) peers_.emplace_back(path_);
+    peers_.back().send_raw(one_byte(), {fd});
   }
 
  private:

@@ -23,6 +23,16 @@ constexpr std::uint64_t kHva = 0x7f0000005000;  // guest 0x5000 in the peer's re
 constexpr int kActionRequired = 4;
 constexpr const char* kAll = "{\"since\":0,\"follow\":true}\n";
 
+// A process that does nothing but live: the VMM, as far as memfaild can see.
+pid_t start_vmm() {
+  const pid_t vmm = ::fork();
+  if (vmm == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  return vmm;
+}
+
 class Incidents : public ::testing::Test {
  protected:
   // The nth event of the stream, from 0.
@@ -166,11 +176,7 @@ TEST_F(Incidents, AnotherSidecarGoesOnFromWhatWasFreed) {
 }
 
 TEST_F(Incidents, AVmmThatExitsLeavesNothingUntold) {
-  const pid_t vmm = ::fork();
-  if (vmm == 0) {
-    ::pause();
-    ::_exit(0);
-  }
+  const pid_t vmm = start_vmm();
   Peer peer(daemon_.vms());
   ASSERT_TRUE(peer.attach({}, vmm));
   const shm::Claim answered = ask(peer);
@@ -192,11 +198,7 @@ TEST_F(Incidents, AVmmThatExitsLeavesNothingUntold) {
 
 // Neither what was in its cells when its session ended by a breach, nor what came after.
 TEST_F(Incidents, AVmmThatExitsAfterABreachLeavesNothingUntold) {
-  const pid_t vmm = ::fork();
-  if (vmm == 0) {
-    ::pause();
-    ::_exit(0);
-  }
+  const pid_t vmm = start_vmm();
   Peer peer(daemon_.vms());
   ASSERT_TRUE(peer.attach({}, vmm));
   const shm::Claim unseen = *peer.claim(0);
@@ -218,11 +220,7 @@ TEST_F(Incidents, AVmmThatExitsAfterABreachLeavesNothingUntold) {
 }
 
 TEST_F(Incidents, ACellThatBreaksTheContractHidesNoOther) {
-  const pid_t vmm = ::fork();
-  if (vmm == 0) {
-    ::pause();
-    ::_exit(0);
-  }
+  const pid_t vmm = start_vmm();
   Peer peer(daemon_.vms());
   ASSERT_TRUE(peer.attach({}, vmm));
   const shm::Claim broken = *peer.claim(0);

@@ -308,15 +308,25 @@ class Resume : public DialogueTest {
     owner_.hang_up();
     ASSERT_EQ(table_.size(), 1U);
   }
-  static void hello(Dialogue& dialogue, const wire::Id128* key) {
+  static void hello(Dialogue& dialogue, const wire::Id128* key,
+                    shm::Received received = hello_descriptors()) {
     Builder builder;
     const auto body = hello_body(builder, key);
     wire::FinishMessageBuffer(builder, wire::CreateMessage(builder, 1, Body::Hello, body));
-    shm::Received received = hello_descriptors();
     dialogue.take(std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())),
                   received);
   }
   // What the peer is refused for; none: it has the session.
+  // The owner's, but with the area of another session.
+  void fail_to_resume() {
+    shm::Received received = hello_descriptors();
+    auto other_area = shm::make_area(shm::AreaKind::kRequest, shm::Geometry(kVcpus), {3, 4});
+    received.fds[0] = std::move(other_area->fd);
+    Dialogue failing(table_, host_, kOwner);
+    hello(failing, &key_, std::move(received));
+    EXPECT_EQ(failing.state(), DialogueState::kEnded);
+    EXPECT_EQ(table_.size(), 0U);
+  }
   ErrorCode resume_as(const Identity& identity, std::string* text = nullptr) {
     Dialogue other(table_, host_, identity);
     hello(other, &key_);
@@ -399,30 +409,13 @@ TEST_F(Resume, ThatFailsKeepsTheWatchOnItsVm) {
   again.take(std::as_bytes(std::span(commit.GetBufferPointer(), commit.GetSize())), none);
   ASSERT_EQ(again.state(), DialogueState::kReady);
   again.hang_up();
-  Builder builder;
-  const auto body = hello_body(builder, &key_);
-  wire::FinishMessageBuffer(builder, wire::CreateMessage(builder, 1, Body::Hello, body));
-  shm::Received received = hello_descriptors();
-  auto other_area = shm::make_area(shm::AreaKind::kRequest, shm::Geometry(kVcpus), {3, 4});
-  received.fds[0] = std::move(other_area->fd);
-  Dialogue failing(table_, host_, kOwner);
-  failing.take(std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())), received);
-  EXPECT_EQ(failing.state(), DialogueState::kEnded);
-  EXPECT_EQ(table_.size(), 0U);
+  fail_to_resume();
   EXPECT_EQ(host_.absent, 1);
 }
 
 // Nothing of it is on record yet: nobody would be told anything.
 TEST_F(Resume, ThatFailsBeforeAnyRecordLeavesNoWatch) {
-  Builder builder;
-  const auto body = hello_body(builder, &key_);
-  wire::FinishMessageBuffer(builder, wire::CreateMessage(builder, 1, Body::Hello, body));
-  shm::Received received = hello_descriptors();
-  auto other_area = shm::make_area(shm::AreaKind::kRequest, shm::Geometry(kVcpus), {3, 4});
-  received.fds[0] = std::move(other_area->fd);
-  Dialogue failing(table_, host_, kOwner);
-  failing.take(std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())), received);
-  EXPECT_EQ(table_.size(), 0U);
+  fail_to_resume();
   EXPECT_EQ(host_.absent, 0);
 }
 
